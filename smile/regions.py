@@ -3,7 +3,7 @@
 A 96x96 aligned face is divided into 3x3 equal regions, numbered 0-8 in raster order. Each owns a 2x2 block of cells of
 the backbone's 6x6 map and a 32x32 px window of the crop. Names are the paper's: "left" is *image left in an unmirrored
 frame*, that is the subject's right; `Region.anatomical_side` says so. In a mirrored clip (a selfie preview) the two
-sides change places: `named(..., mirrored=True)` undoes it.
+sides change places, and so do the regions: `Region.mirror_id`.
 
 Kim & Ro list the names but show the windows only in a figure: that the nine form an exact tiling is inferred.
 """
@@ -67,8 +67,3 @@ NAMES: tuple[str, ...] = tuple(region.name for region in REGIONS)
 PAIRS: tuple[tuple[int, int], ...] = tuple(combinations(range(len(REGIONS)), 2))
 """Every pair i < j in lexicographic order: the order of the 36 importances (SPEC A4)."""
 TRIPLETS: tuple[tuple[int, int, int], ...] = tuple(combinations(range(len(REGIONS)), 3))
-
-
-def named(ids: tuple[int, ...], *, mirrored: bool = False) -> tuple[str, ...]:
-    """Names of the regions `ids`; with `mirrored`, of their mirror images, so that names hold for an unmirrored face."""
-    return tuple(NAMES[REGIONS[i].mirror_id if mirrored else i] for i in ids)

@@ -1,8 +1,8 @@
 """The contract between the gateway and the graphs, written once: names, dtypes, axes, batch sizes, fingerprint.
 
-The export's names and dynamic axes, config.pbtxt, the ONNX Runtime feeds, the Triton requests and the tests all read it.
+The export's names and dynamic axes, config.pbtxt, the ONNX Runtime feeds, the Triton requests and the tests read it.
 
-Legend: N frames, B clips, T instants of a clip (padded), M region masks, R = 9 regions, P = 36 pairs, D = 2048 features.
+Legend: N frames, B clips, T instants of a clip (padded), M region masks, 9 regions, 36 pairs, 2048 features.
 """
 
 import hashlib
@@ -83,6 +83,8 @@ RELATIONS = Graph(
 0 is the paper's zero perturbation)."""
 
 GRAPHS = (BACKBONE, RELATIONS)
+MASK_COUNTS = (1, 1 + len(REGIONS) + len(PAIRS))
+"""The values of M that are asked for: nothing zeroed; and nothing, each region, each pair zeroed in turn."""
 GENDERS = ("male", "female")
 """Order of the gender axis (SPEC A4: not given in the paper)."""
 FRAME_BUCKETS = (32, 64, 96, 128, 192, sampling.MAX_SAMPLES)
