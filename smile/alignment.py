@@ -50,7 +50,8 @@ def warp(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.ui
         frame, matrix = _reduced(frame, matrix, reduction)
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # cv2 counts from pixel centres
-    return cv2.warpAffine(frame, shifted, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(frame, shifted, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
 
 
 def _reduced(
@@ -69,4 +70,4 @@ def _reduced(
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ low
     moved[:, :2] *= factor
-    return small, moved
+    return np.asarray(small, np.uint8), moved
