@@ -1,0 +1,86 @@
+"""A network on disk: one directory with weights.safetensors and, beside it, a config.json that people can read.
+
+    weights.safetensors    every parameter and persistent buffer
+    config.json            {"kind": ..., "config": {...}, "provenance": {...}}
+
+A release is a directory of three such directories, backbone/, age/ and gender/, and card.json (smile.card).
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from networks.backbone import Backbone, BackboneConfig
+from networks.config import NetworkConfig
+from networks.image_cnn import ImageCNN
+from networks.network import InterpreterNetwork, build
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.json"
+Network = Backbone | InterpreterNetwork | ImageCNN
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read, or whose weights are not those of the network that its config describes."""
+
+
+def save(network: Network, directory: Path, provenance: dict[str, object] | None = None) -> None:
+    """Write `network` to `directory`, which is made if it is absent.
+
+    Args:
+        provenance: whatever tells where the weights come from (seed, commit, data); kept as it is.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    kind = "backbone" if isinstance(network, Backbone) else "network"
+    record = {"kind": kind, "config": asdict(network.config), "provenance": provenance or {}}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(weights, directory / WEIGHTS)
+    (directory / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def load_backbone(directory: Path) -> Backbone:
+    """The backbone in `directory`, in evaluation mode. Raises CheckpointError."""
+    network = _load(directory, "backbone")
+    assert isinstance(network, Backbone)
+    return network
+
+
+def load_network(directory: Path) -> InterpreterNetwork | ImageCNN:
+    """The trait network in `directory`, in evaluation mode. Raises CheckpointError."""
+    network = _load(directory, "network")
+    assert not isinstance(network, Backbone)
+    return network
+
+
+def _load(directory: Path, kind: str) -> Network:
+    try:
+        record = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(directory / WEIGHTS)
+        if record["kind"] != kind:
+            raise CheckpointError(f"{directory} holds a {record['kind']}, not a {kind}")
+        network = (
+            Backbone(BackboneConfig(**record["config"]))
+            if kind == "backbone"
+            else build(NetworkConfig(**record["config"]))
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{directory} is not a readable checkpoint: {error}") from error
+    differences = _differences(network.state_dict(), weights)
+    if differences:
+        raise CheckpointError(f"{directory}: the weights do not fit its {CONFIG}:\n  " + "\n  ".join(differences))
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def _differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:
+    lines = [f"{name}: missing" for name in expected if name not in found]
+    lines += [f"{name}: not a part of this network" for name in found if name not in expected]
+    return lines + [
+        f"{name}: {list(found[name].shape)} in the file, {list(expected[name].shape)} in the network"
+        for name in expected
+        if name in found and found[name].shape != expected[name].shape
+    ]

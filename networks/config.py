@@ -1,0 +1,60 @@
+"""What a trait network is made of. The two widths and the ablations of SPEC A7."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Trait = Literal["age", "gender"]
+Ablation = Literal["full", "no_ri", "no_lf_no_ri", "regional", "holistic", "image_cnn"]
+Width = Literal["paper", "compact"]
+
+TRAITS: tuple[Trait, ...] = get_args(Trait)
+ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
+WIDTHS: tuple[Width, ...] = get_args(Width)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes and rates of one trait network; the defaults are the paper's (SPEC A2, dropout rates from P1).
+
+    Attributes:
+        trait: age has one output, gender two logits in the order of smile.tensors.GENDERS.
+        ablation: see SPEC A7. `image_cnn` looks at single frames and uses none of the sizes below.
+        fc1, lstm: width of Fc1 and of both LSTM layers.
+        relation: widths of the two layers of g.
+        estimator: widths of the two hidden layers of k.
+        fc1_activation: the paper names none; a linear Fc1 would fold into the LSTM's input matrix.
+        signed_positions: region centres in [-1, 1] instead of [0, 1].
+    """
+
+    trait: Trait
+    ablation: Ablation = "full"
+    fc1: int = 1024
+    lstm: int = 1024
+    relation: tuple[int, int] = (4096, 4096)
+    estimator: tuple[int, int] = (2048, 1024)
+    fc1_activation: Literal["relu", "linear"] = "relu"
+    signed_positions: bool = False
+    fc1_dropout: float = 0.5
+    lstm_dropout: float = 0.2
+    relation_dropout: float = 0.3
+    estimator_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        for field, allowed in (("trait", TRAITS), ("ablation", ABLATIONS), ("fc1_activation", ("relu", "linear"))):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} is {getattr(self, field)!r}, not one of {', '.join(allowed)}")
+        object.__setattr__(self, "relation", tuple(self.relation))  # JSON gives lists
+        object.__setattr__(self, "estimator", tuple(self.estimator))
+
+    @property
+    def outputs(self) -> int:
+        return 1 if self.trait == "age" else 2
+
+
+def network_config(trait: Trait, width: Width = "paper", ablation: Ablation = "full") -> NetworkConfig:
+    """The configuration of one of the two widths: `paper` is SPEC A2, `compact` the same structure, narrower."""
+    if width == "paper":
+        return NetworkConfig(trait, ablation)
+    if width == "compact":
+        return NetworkConfig(trait, ablation, fc1=128, lstm=128, relation=(256, 256), estimator=(128, 64))
+    raise ValueError(f"width is {width!r}, not one of {', '.join(WIDTHS)}")
