@@ -1,0 +1,1 @@
+"""The gateway: takes uploaded clips, runs the pipeline on a backend, answers in JSON. Free of torch."""

@@ -1,0 +1,49 @@
+"""How many clips are worked on, how many may wait, and when somebody who is turned away should come back."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Overloaded(Exception):
+    """No more clips may wait. `retry_after_s`: whole seconds until one probably may."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"retry after {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class Gate:
+    """Bounded concurrency with a bounded queue, first come, first served. For one event loop."""
+
+    def __init__(self, concurrency: int, queue: int) -> None:
+        self._free = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._room = concurrency + queue
+        self._mean_s = 1.0
+        self.inside = 0
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self.inside - self._concurrency)
+
+    def check(self) -> None:
+        """Raise Overloaded where `slot` would."""
+        if self.inside >= self._room:
+            rounds = (self.waiting + 1) / self._concurrency
+            raise Overloaded(max(1, math.ceil(rounds * self._mean_s)))
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for one's turn and hold it. Raises Overloaded at once where the queue is full."""
+        self.check()
+        self.inside += 1
+        try:
+            async with self._free:
+                started = time.perf_counter()
+                yield
+                self._mean_s += 0.2 * (time.perf_counter() - started - self._mean_s)  # of served requests alone
+        finally:
+            self.inside -= 1

@@ -1,0 +1,86 @@
+"""The seam between the pipeline and whatever executes the graphs.
+
+    BackendError
+    ├── BackendUnavailable     the server is away, starting, or broke off; trying again later may help
+    └── ContractMismatch       the graphs were made for another contract; nothing is served
+
+Exceptions of onnxruntime, tritonclient and grpc are mapped to these at the boundary, with `from`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
+from smile.tensors import Graph, fingerprint
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class BackendError(Exception):
+    """The graphs cannot be executed."""
+
+
+class BackendUnavailable(BackendError):
+    """For the time being."""
+
+
+class ContractMismatch(BackendError):
+    """The graphs and this gateway do not agree on names, shapes, regions, geometry or frame rate."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a backend has loaded.
+
+    Attributes:
+        card: identity and provenance of the weights.
+        version: of the model repository, such as "1".
+        provider: what really executes: an ONNX Runtime execution provider, or "triton".
+    """
+
+    card: Card
+    version: str
+    provider: str
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.card.frame_rate_hz)
+
+
+class Backend(Protocol):
+    async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        """Execute a graph on one batch.
+
+        Args:
+            inputs: every input of the graph by name, with its dtype and axes.
+
+        Returns:
+            Every output of the graph by name.
+
+        Raises:
+            BackendUnavailable: try again later.
+        """
+
+    async def model(self) -> Model:
+        """What is loaded. Raises BackendUnavailable, ContractMismatch."""
+
+    async def ready(self) -> bool:
+        """Whether a request would be answered now."""
+
+    async def close(self) -> None:
+        """Release everything."""
+
+
+def checked_card(graph: str, metadata: dict[str, str]) -> Card:
+    """The card in a graph's metadata. Raises ContractMismatch where the graph was made for another contract."""
+    try:
+        card = Card.from_json(metadata[METADATA_CARD])
+        found = metadata[METADATA_FINGERPRINT]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ContractMismatch(f"{graph} carries no card and fingerprint; export it again") from error
+    expected = fingerprint(card.frame_rate_hz)
+    if found != expected:
+        raise ContractMismatch(f"{graph} was made for contract {found}, this gateway has {expected}; export it again")
+    return card

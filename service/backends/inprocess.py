@@ -1,0 +1,97 @@
+"""ONNX Runtime in this process, on the same model repository that Triton serves."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from service.backends.base import Arrays, BackendError, Model, checked_card
+from service.settings import available_cores
+from smile.sampling import MIN_SAMPLES
+from smile.tensors import BACKBONE, GRAPHS, MASK_COUNTS, RELATIONS, Graph, bucket
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+FILES = {"cpu": ("model.onnx",), "cuda": ("model.fp16.onnx", "model.onnx")}
+"""Which file of a version is taken, first found: int8 pays on a CPU, half precision on a GPU."""
+
+
+class InProcessBackend:
+    """One session per graph, shared by all requests.
+
+    Blocks of frames, of one clip or of several, run side by side on a pool of one thread per core; a block itself is
+    not split over threads, which wastes less than the other way round.
+    """
+
+    def __init__(self, repository: Path, device: Literal["cpu", "cuda"] = "cpu") -> None:
+        """Load, check and warm the graphs.
+
+        Raises:
+            BackendError: nothing to load, or the GPU asked for does not execute.
+            ContractMismatch: graphs of another contract.
+        """
+        cores = available_cores()
+        self._sessions = {graph.name: _open(graph, repository, device) for graph in GRAPHS}
+        cards = {
+            name: checked_card(name, session.get_modelmeta().custom_metadata_map)
+            for name, session in self._sessions.items()
+        }
+        version = _latest(repository / RELATIONS.name).name
+        self._model = Model(cards[RELATIONS.name], version, self._sessions[BACKBONE.name].get_providers()[0])
+        self._pool = ThreadPoolExecutor(cores, thread_name_prefix="graph")
+        self._warm()
+
+    async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, graph, inputs)
+
+    async def model(self) -> Model:
+        return self._model
+
+    async def ready(self) -> bool:
+        return True
+
+    async def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        names = [tensor.name for tensor in graph.outputs]
+        try:
+            return dict(zip(names, self._sessions[graph.name].run(names, inputs), strict=True))
+        except Exception as error:  # onnxruntime raises bare classes of its C extension, one per status code
+            raise BackendError(f"{graph.name} failed on inputs of its own contract") from error
+
+    def _warm(self) -> None:
+        for size in BACKBONE.batches:
+            self._run(BACKBONE, {t.name: np.zeros((size, *t.axes[1:]), t.dtype) for t in BACKBONE.inputs})
+        for masks in MASK_COUNTS:
+            sizes = {"b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
+            zeros = {
+                t.name: np.zeros([sizes[a] if isinstance(a, str) else a for a in t.axes], t.dtype)
+                for t in RELATIONS.inputs
+            }
+            self._run(RELATIONS, zeros | {"frame_count": np.full(1, MIN_SAMPLES, np.int64)})
+
+
+def _latest(model: Path) -> Path:
+    versions = [entry for entry in model.glob("*") if entry.name.isdigit()] if model.is_dir() else []
+    if not versions:
+        raise BackendError(f"no version of {model.name} in the model repository; run `python -m export`")
+    return max(versions, key=lambda entry: int(entry.name))
+
+
+def _open(graph: Graph, repository: Path, device: Literal["cpu", "cuda"]) -> ort.InferenceSession:
+    version = _latest(repository / graph.name)
+    path = next((version / name for name in FILES[device] if (version / name).exists()), None)
+    if path is None:
+        raise BackendError(f"version {version.name} of {graph.name} holds none of {', '.join(FILES[device])}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1 if graph is BACKBONE else available_cores()
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle spinning would steal from decoding
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=[PROVIDERS[device]])
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise BackendError(f"asked for {PROVIDERS[device]}, but {session.get_providers()[0]} executes {graph.name}")
+    return session

@@ -1,0 +1,93 @@
+"""NVIDIA Triton by gRPC, serving the same model repository."""
+
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc.aio as triton
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from service.backends.base import Arrays, BackendError, BackendUnavailable, Model, checked_card
+from smile.tensors import GRAPHS, RELATIONS, Graph
+
+CALL_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 2.0
+CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+"""No limit on message size (a block's features pass gRPC's 4 MB); back within a second when the server is back."""
+_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "NOT_FOUND")
+"""gRPC statuses of a server that is away, starting, stopping, or has a model unloaded."""
+
+
+class _mapped:  # noqa: N801 - reads as a statement: `with _mapped():`
+    """Translate tritonclient's exception at the boundary."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, InferenceServerException):
+            if str(error.status()).removeprefix("StatusCode.") in _TRANSIENT:
+                raise BackendUnavailable("Triton cannot be reached or has the model not loaded") from error
+            raise BackendError("Triton refused a request of the contract") from error
+
+
+class TritonBackend:
+    """One gRPC channel. The contract is checked at first contact and again after the server was away."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is host:port. Does not connect yet: the gateway may be started before the server."""
+        self._client = triton.InferenceServerClient(url, channel_args=CHANNEL)
+        self._model: Model | None = None
+
+    async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        feeds = [_feed(tensor.name, inputs[tensor.name]) for tensor in graph.inputs]
+        wanted = [triton.InferRequestedOutput(tensor.name) for tensor in graph.outputs]
+        try:
+            with _mapped():
+                result = await self._client.infer(graph.name, feeds, outputs=wanted, client_timeout=CALL_TIMEOUT_S)
+        except BackendUnavailable:
+            self._model = None
+            raise
+        return {tensor.name: result.as_numpy(tensor.name) for tensor in graph.outputs}
+
+    async def model(self) -> Model:
+        if self._model is None:
+            with _mapped():
+                cards = {graph.name: checked_card(graph.name, await self._parameters(graph)) for graph in GRAPHS}
+                metadata = await self._client.get_model_metadata(RELATIONS.name, client_timeout=READY_TIMEOUT_S)
+            self._model = Model(cards[RELATIONS.name], max(metadata.versions, key=int), "triton")
+        return self._model
+
+    async def ready(self) -> bool:
+        try:
+            with _mapped():
+                for graph in GRAPHS:
+                    if not await self._client.is_model_ready(graph.name, client_timeout=READY_TIMEOUT_S):
+                        return False
+            await self.model()
+        except BackendError:
+            self._model = None
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _parameters(self, graph: Graph) -> dict[str, str]:
+        response = await self._client.get_model_config(graph.name, client_timeout=READY_TIMEOUT_S)
+        return {key: value.string_value for key, value in response.config.parameters.items()}
+
+
+def _feed(name: str, array: NDArray[Any]) -> triton.InferInput:
+    wire = array if array.ndim > 1 else array[:, np.newaxis]  # Triton has no shape (B,): config.pbtxt reshapes (B, 1)
+    feed = triton.InferInput(name, list(wire.shape), np_to_triton_dtype(wire.dtype))
+    return feed.set_data_from_numpy(np.ascontiguousarray(wire))

@@ -1,0 +1,127 @@
+"""What surrounds every request: its id, one log line, its metrics, and the limits on an upload while it arrives."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.admission import Gate, Overloaded
+from service.metrics import Metrics
+from service.problems import Refusal, overloaded, problem
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = "x-request-id"
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CODE = "x-problem-code"
+UNMATCHED = "unmatched"
+"""Stands in logs and metrics for whatever path and method a client made up."""
+
+
+class RequestScope:
+    """Outermost: gives the request an id (the client's, where well formed), answers the unexpected, logs one line."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status, code = 0, ""
+
+        async def sending(message: Message) -> None:
+            nonlocal status, code
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                status, code = message["status"], headers.get(_CODE, "")
+                if code:
+                    del headers[_CODE]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            log.exception("unexpected error", extra={"request_id": request_id})
+            if status:
+                raise  # half an answer is out: only breaking the connection tells the client
+            answer = problem(request_id, 500, "internal_error", "Something went wrong here. It has been logged.")
+            await answer(scope, receive, sending)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self._metrics.request(scope["method"] if route != UNMATCHED else UNMATCHED, route, status, code, seconds)
+            log.info(
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "method": scope["method"],
+                    "path": route,
+                    "status": status,
+                    "code": code,
+                    "duration_ms": round(seconds * 1000, 1),
+                },
+            )
+
+
+class UploadGuard:
+    """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
+
+    Applies to POST requests. A refused body is not read to its end: the server closes the connection.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, max_bytes: int, pause_s: float) -> None:
+        self._app = app
+        self._gate = gate
+        self._max_bytes = max_bytes
+        self._pause_s = pause_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return await self._app(scope, receive, send)
+        request_id = scope["state"]["request_id"]
+        try:
+            self._gate.check()
+        except Overloaded as error:
+            return await overloaded(request_id, error)(scope, receive, send)
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            refusal = self._too_large()
+            return await problem(request_id, refusal.status_code, refusal.code, refusal.detail)(scope, receive, send)
+        arrived = 0
+        complete = False
+
+        async def receiving() -> Message:
+            nonlocal arrived, complete
+            if complete:
+                return await receive()  # only a disconnect can follow
+            try:
+                message = await asyncio.wait_for(receive(), self._pause_s)
+            except TimeoutError as error:
+                raise Refusal(
+                    HTTPStatus.REQUEST_TIMEOUT, "timeout", f"Nothing more arrived for {self._pause_s:g} s."
+                ) from error
+            arrived += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if arrived > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, receiving, send)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "upload_too_large",
+            f"The upload is larger than the {self._max_bytes / 1e6:g} MB accepted here. Send a shorter clip.",
+        )

@@ -1,0 +1,225 @@
+"""The way of the data: clip -> frames -> aligned faces -> backbone -> relations -> what the clip says.
+
+Decoding runs one thread ahead of alignment, and blocks of faces are in the backbone while the next are decoded and
+aligned. Nothing that is kept grows with the length of the clip.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.ahead import ahead
+from service.backends.base import Arrays, Backend, Model
+from service.sequence import Sequence
+from smile.course import SmileCourse, smile_course
+from smile.faces import AlignedFace, FaceReport, align, check
+from smile.regions import PAIRS, REGIONS
+from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
+from smile.video import DecodeReport, Limits, Video, VideoInfo
+
+DECODED_AHEAD = 3
+"""Frames decoded and converted before the aligner asks for them; each may be megabytes."""
+BLOCKS_IN_FLIGHT = 4
+"""Blocks of one clip that may be in the backbone at once."""
+
+
+def _masks() -> NDArray[np.float32]:
+    zeroed = [(), *((region.id,) for region in REGIONS), *PAIRS]
+    masks = np.ones((len(zeroed), len(REGIONS)), np.float32)
+    for row, regions in enumerate(zeroed):
+        masks[row, list(regions)] = 0
+    return masks
+
+
+MASKS = _masks()
+"""(M, 9) region masks of an explained request: nothing zeroed, each region, each pair (SPEC A6)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything measured about one clip.
+
+    Attributes:
+        age: (M,) float32 years, for the first M rows of MASKS: one, or all where an explanation was asked for.
+        gender: (M, 2) float32 probability of each of GENDERS.
+        age_importance, gender_importance: (36,) float32, the paper's lambda, in the order of PAIRS.
+        frames_used: length T of the sequence that the relations saw, at `frame_rate_hz`.
+        followed_throughout: the face was never lost for longer than a bridge.
+        seconds: of each stage; stages overlap, so they add up to more than the whole.
+    """
+
+    age: NDArray[np.float32]
+    gender: NDArray[np.float32]
+    age_importance: NDArray[np.float32]
+    gender_importance: NDArray[np.float32]
+    frames_used: int
+    frame_rate_hz: float
+    followed_throughout: bool
+    course: SmileCourse
+    video: VideoInfo
+    decoding: DecodeReport
+    faces: FaceReport
+    model: Model
+    seconds: dict[str, float]
+
+
+class Pipeline:
+    """Runs clips on a backend, at most `concurrency` at once."""
+
+    def __init__(self, backend: Backend, limits: Limits, concurrency: int) -> None:
+        self._backend = backend
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="clip")
+
+    async def read(self, clip: BinaryIO, *, mirrored: bool = False, explain: bool = False) -> Reading:
+        """Read one clip.
+
+        Args:
+            clip: seekable file; not closed here.
+            mirrored: the clip shows its subject as in a mirror; the faces are turned back before the network sees them.
+            explain: also measure what zeroing each region and each pair does.
+
+        Raises:
+            SmileError: the clip cannot be answered.
+            BackendError: the graphs cannot be executed.
+            CancelledError: the task was cancelled; the work stops within one block.
+        """
+        executor = _Executor(self._backend, asyncio.get_running_loop())
+        job = _Job(await self._backend.model(), executor, mirrored, explain)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, job.read, clip, self._limits)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            job.cancelled.set()
+            await asyncio.wait([work])
+            raise
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+
+
+class _Executor:
+    """Calls the backend from the clip's thread and clocks the time in which a graph had anything of the clip to do."""
+
+    def __init__(self, backend: Backend, loop: asyncio.AbstractEventLoop) -> None:
+        self._backend = backend
+        self._loop = loop
+        self._running = dict.fromkeys((graph.name for graph in GRAPHS), 0)
+        self._since = dict.fromkeys(self._running, 0.0)
+        self.seconds = dict.fromkeys(self._running, 0.0)
+
+    def submit(self, graph: Graph, inputs: Arrays) -> Future[Arrays]:
+        return asyncio.run_coroutine_threadsafe(self._run(graph, inputs), self._loop)
+
+    async def _run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        if not self._running[graph.name]:
+            self._since[graph.name] = time.perf_counter()
+        self._running[graph.name] += 1
+        try:
+            return await self._backend.run(graph, inputs)
+        finally:
+            self._running[graph.name] -= 1
+            if not self._running[graph.name]:
+                self.seconds[graph.name] += time.perf_counter() - self._since[graph.name]
+
+
+class _Job:
+    """One clip in work, on one thread."""
+
+    def __init__(self, model: Model, executor: _Executor, mirrored: bool, explain: bool) -> None:
+        self.model = model
+        self.executor = executor
+        self.mirrored = mirrored
+        self.masks = MASKS if explain else MASKS[:1]
+        self.cancelled = threading.Event()
+
+    def read(self, clip: BinaryIO, limits: Limits) -> Reading:
+        rate = self.model.card.frame_rate_hz
+        report = FaceReport()
+        sequence = Sequence()
+        with Video(clip, limits, rate) as video:
+            with (
+                ahead(video.samples(), DECODED_AHEAD, self.cancelled) as samples,
+                closing(align(samples, report)) as aligned,
+            ):
+                faces = _Timed(aligned)
+                for block, features in self._through_backbone(faces):
+                    sequence.add(block, features)
+            check(report)
+            stretch = sequence.longest_stretch()
+            answer = self.executor.submit(RELATIONS, stretch.inputs(self.masks)).result()
+            return Reading(
+                age=answer["age"][0],
+                gender=answer["gender"][0],
+                age_importance=answer["age_importance"][0, 0],
+                gender_importance=answer["gender_importance"][0, 0],
+                frames_used=stretch.frame_count,
+                frame_rate_hz=rate / stretch.stride,
+                followed_throughout=stretch.is_whole,
+                course=smile_course(stretch.times_s, stretch.mouth_ratios),
+                video=video.info,
+                decoding=video.report,
+                faces=report,
+                model=self.model,
+                seconds={"decode": samples.busy_s, "align": faces.seconds - samples.waited_s, **self.executor.seconds},
+            )
+
+    def _through_backbone(
+        self, faces: Iterable[AlignedFace]
+    ) -> Iterator[tuple[list[AlignedFace], NDArray[np.float16]]]:
+        """Blocks of faces with their features, in order, several in the backbone at once."""
+        (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
+        in_flight: deque[tuple[list[AlignedFace], Future[Arrays]]] = deque()
+        try:
+            for block in _batches(faces):
+                crops = np.stack([face.crop for face in block])
+                in_flight.append((block, self.executor.submit(BACKBONE, {frames.name: self._unmirrored(crops)})))
+                if len(in_flight) == BLOCKS_IN_FLIGHT:
+                    block, features = in_flight.popleft()
+                    yield block, features.result()[regions.name]
+            while in_flight:
+                block, features = in_flight.popleft()
+                yield block, features.result()[regions.name]
+        finally:
+            for _, features in in_flight:
+                features.cancel()
+
+    def _unmirrored(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(crops[:, :, ::-1]) if self.mirrored else crops
+
+
+def _batches(faces: Iterable[AlignedFace]) -> Iterator[list[AlignedFace]]:
+    """Blocks of the backbone's largest batch; the rest in smaller batches that it is warmed for, without padding."""
+    faces = iter(faces)
+    while block := list(islice(faces, BACKBONE.max_batch)):
+        start = 0
+        for size in blocks(len(block)):
+            yield block[start : start + size]
+            start += size
+
+
+class _Timed:
+    """An iterator that adds up the seconds it takes to produce its items."""
+
+    def __init__(self, items: Iterator[AlignedFace]) -> None:
+        self._items = items
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[AlignedFace]:
+        while True:
+            started = time.perf_counter()
+            item = next(self._items, None)
+            self.seconds += time.perf_counter() - started
+            if item is None:
+                return
+            yield item

@@ -1,0 +1,115 @@
+"""Everything that can go wrong with a request -> RFC 9457 problem details with a stable code.
+
+Unexpected errors are logged with their trace and answered as a plain `internal_error`: no message of a library ever
+reaches a client.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from service.admission import Overloaded
+from service.backends.base import BackendError
+from service.schemas import Problem
+from smile import errors
+
+log = logging.getLogger(__name__)
+
+_CLIP_STATUS = {
+    errors.UnreadableVideo: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.VideoTooLong: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.FrameTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NoFace: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.FaceTooSmall: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooFewFrames: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+_HTTP_CODE = {404: "not_found", 405: "method_not_allowed", 400: "invalid_parameter"}
+
+
+class Refusal(HTTPException):
+    """A request refused by the service itself, before or while it is read."""
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers)
+        self.code = code
+
+
+def problem(
+    request_id: str, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """One error response. `code` is also left on the response for the log and the metrics (`x-problem-code`)."""
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        request_id=request_id,
+    )
+    return JSONResponse(
+        body.model_dump(),
+        status,
+        headers={**(headers or {}), "x-problem-code": code},
+        media_type="application/problem+json",
+    )
+
+
+def overloaded(request_id: str, error: Overloaded) -> JSONResponse:
+    return problem(
+        request_id,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "overloaded",
+        f"All places are taken. Try again in {error.retry_after_s} s.",
+        {"Retry-After": str(error.retry_after_s)},
+    )
+
+
+def documented(by_status: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses: a problem for each status, with the codes that it may carry."""
+    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": codes, "content": schema} for status, codes in by_status.items()}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+
+    def request_id(request: Request) -> str:
+        return str(request.state.request_id)
+
+    @app.exception_handler(errors.SmileError)
+    async def _clip(request: Request, error: errors.SmileError) -> JSONResponse:
+        return problem(request_id(request), _CLIP_STATUS[type(error)], error.code, str(error))
+
+    @app.exception_handler(Overloaded)
+    async def _overloaded(request: Request, error: Overloaded) -> JSONResponse:
+        return overloaded(request_id(request), error)
+
+    @app.exception_handler(BackendError)
+    async def _backend(request: Request, error: BackendError) -> JSONResponse:
+        log.error("backend failed", exc_info=error, extra={"request_id": request_id(request)})
+        return problem(
+            request_id(request),
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "backend_unavailable",
+            "The model server cannot be reached or does not fit this gateway. Try again later.",
+            {"Retry-After": "5"},
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+        return problem(
+            request_id(request), HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", f"{where}: {first['msg']}"
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        code = error.code if isinstance(error, Refusal) else _HTTP_CODE.get(error.status_code, "invalid_request")
+        headers = dict(error.headers) if error.headers else None
+        return problem(request_id(request), error.status_code, code, str(error.detail), headers)

@@ -1,0 +1,170 @@
+"""The JSON of the API: what `POST /predict`, `GET /model` and the health checks answer, and what errors look like."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from smile.regions import NAMES
+from smile.tensors import GENDERS
+
+RegionName = Literal[NAMES]  # type: ignore[valid-type]
+Side = Literal["left", "right"]
+Trait = Literal["age", "gender"]
+GenderLabel = Literal[GENDERS]  # type: ignore[valid-type]
+Regions = Annotated[
+    list[RegionName],
+    Field(
+        description="Region names as in the paper; `left` is image left in an unmirrored frame, the subject's right."
+    ),
+]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AgeInterval(_Schema):
+    """Interval that holds the person's age with the stated coverage on people like those of the calibration set."""
+
+    low: float = Field(description="years")
+    high: float = Field(description="years")
+    coverage: float = Field(description="share of people, 0-1", examples=[0.9])
+
+
+class Effect(_Schema):
+    """What zeroing does to the answer: the answer as it is, less the answer without the dynamics of these regions."""
+
+    years: float | None = Field(None, description="for age: change of the estimate in years")
+    probability: float | None = Field(None, description="for gender: change of the probability of the answered label")
+
+
+class Relation(_Schema):
+    """A pair or triplet of regions and how much weight the network gave it."""
+
+    rank: int = Field(description="1 = highest importance")
+    regions: Regions
+    importance: float = Field(
+        description="Pairs: the paper's lambda; all 36 add up to 1. Triplets: sum of the three pairs (Algorithm 1). "
+        "A weight inside the network, not proof of what decided; `effect` is measured."
+    )
+    effect: Effect | None = Field(
+        None, description="Pairs, with `explain`: what zeroing both regions together does to the answer."
+    )
+
+
+class RegionEffect(_Schema):
+    """What zeroing the dynamics of one region does to the answer (the paper's perturbation)."""
+
+    region: RegionName
+    anatomical_side: Side | None = Field(description="the subject's own side; null on the midline")
+    effect: Effect
+
+
+class Explained(_Schema):
+    pairs: list[Relation]
+    triplets: list[Relation]
+    region_effects: list[RegionEffect] | None = Field(None, description="with `explain`, largest effect first")
+
+
+class Age(Explained):
+    years: float
+    interval: AgeInterval | None = Field(description="null where the weights were never calibrated")
+
+
+class Gender(Explained):
+    """Gender as labelled in the training data; not an identity."""
+
+    label: GenderLabel
+    probability: float = Field(description="calibrated probability of `label`, 0.5-1")
+
+
+class Face(_Schema):
+    frames_with_face: int
+    frames_bridged: int = Field(description="frames without landmarks that were bridged")
+    faces_max: int = Field(description="largest number of faces seen at once; the largest face is followed")
+    eye_distance_px: float = Field(description="median distance of the eye centres, pixels of the upright frame")
+
+
+class Smile(_Schema):
+    """Course of the smile, from the distance of the mouth corners over that of the outer eye corners."""
+
+    onset_s: float | None
+    apex_s: float | None
+    offset_s: float | None
+    amplitude: float = Field(description="rise of that ratio above rest; a broad smile rises by about 0.2")
+
+
+class Warning(_Schema):
+    code: str = Field(description="stable", examples=["no_smile"])
+    message: str
+
+
+class Clip(_Schema):
+    duration_s: float
+    frames_decoded: int
+    frames_used: int = Field(description="instants that the network saw")
+    frame_rate_hz: float = Field(description="rate of those instants")
+    width: int = Field(description="pixels, upright and square")
+    height: int
+    face: Face
+    smile: Smile
+    warnings: list[Warning]
+
+
+class ModelIdentity(_Schema):
+    name: str
+    version: str
+    trained_on: str | None = Field(description="null: these weights were never trained; the numbers mean nothing")
+    fingerprint: str = Field(description="of the contract between gateway and graphs")
+
+
+class Timings(_Schema):
+    """Milliseconds in which each stage had something of this clip to do. Stages overlap: they add up to more than the
+    total."""
+
+    decode: float
+    align: float
+    backbone: float
+    relations: float
+    total: float
+
+
+class Prediction(_Schema):
+    request_id: str
+    age: Age | None = Field(None, description="absent unless asked for in `traits`")
+    gender: Gender | None = Field(None, description="absent unless asked for in `traits`, or where switched off")
+    clip: Clip
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+class ModelCard(_Schema):
+    """What serves, and what its weights say about themselves."""
+
+    name: str
+    version: str
+    trained_on: str | None
+    licence: str
+    frame_rate_hz: float
+    fingerprint: str
+    backend: Literal["inprocess", "triton"]
+    provider: str = Field(description="what really executes the graphs")
+    traits: list[Trait]
+    interval_coverage: float | None
+    report: dict[str, object] | None = Field(description="numbers of the evaluation, where one was made")
+    notice: str
+
+
+class Health(_Schema):
+    status: Literal["ok"]
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int
+    code: str = Field(description="stable; program against this", examples=["no_face"])
+    detail: str = Field(description="what is wrong and what to do, for people")
+    request_id: str

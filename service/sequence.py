@@ -1,0 +1,93 @@
+"""The sequence that the relations graph sees, gathered while the clip streams by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smile.errors import TooFewFrames
+from smile.faces import AlignedFace
+from smile.sampling import MIN_SAMPLES, is_kept, stride_at
+from smile.tensors import RELATIONS, bucket
+
+
+@dataclass(frozen=True)
+class _Entry:
+    stretch: int
+    time_s: float
+    mouth_ratio: float
+    features: NDArray[np.float16]  # (9, 2048)
+
+
+class Sequence:
+    """Features by grid instant, thinned as the clip grows, so that at most MAX_SAMPLES and one block are held."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, _Entry] = {}
+        self._stride = 1
+
+    def add(self, faces: list[AlignedFace], features: NDArray[np.float16]) -> None:
+        """Append aligned faces, in the order of the clip, with their (N, 9, 2048) features."""
+        for face, row in zip(faces, features, strict=True):
+            entry = _Entry(face.stretch, face.time_s, face.mouth_ratio, row.copy())
+            self._entries.update(dict.fromkeys(face.instants, entry))
+        stride = stride_at(max(self._entries, default=0))
+        if stride != self._stride:
+            self._stride = stride
+            last = max(self._entries)
+            self._entries = {i: entry for i, entry in self._entries.items() if is_kept(i, last)}
+
+    def longest_stretch(self) -> "Stretch":
+        """The longest time for which the face was followed without a break; the earlier of two equal ones.
+
+        Raises:
+            TooFewFrames: it is shorter than MIN_SAMPLES instants.
+        """
+        lengths: dict[int, int] = {}
+        for entry in self._entries.values():
+            lengths[entry.stretch] = lengths.get(entry.stretch, 0) + 1
+        longest = max(lengths, key=lambda stretch: lengths[stretch], default=None)
+        count = 0 if longest is None else lengths[longest]
+        if count < MIN_SAMPLES:
+            raise TooFewFrames(
+                f"The face is followed in {count} instants without a break; at least {MIN_SAMPLES} are needed. "
+                "Send a longer clip in which the face stays in view."
+            )
+        kept = [(i, entry) for i, entry in sorted(self._entries.items()) if entry.stretch == longest]
+        return Stretch(
+            stride=self._stride,
+            times_s=np.array([entry.time_s for _, entry in kept]),
+            mouth_ratios=np.array([entry.mouth_ratio for _, entry in kept]),
+            features=np.stack([entry.features for _, entry in kept]),
+            is_whole=len(lengths) == 1,
+        )
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """An unbroken stretch of a clip, ready for the relations graph.
+
+    Attributes:
+        stride: grid instants from one to the next.
+        times_s: (T,) presentation times.
+        mouth_ratios: (T,) mouth-corner over outer-eye-corner distance, nan where bridged.
+        features: (T, 9, 2048) float16.
+        is_whole: the face was never lost for longer than the bridge.
+    """
+
+    stride: int
+    times_s: NDArray[np.float64]
+    mouth_ratios: NDArray[np.float64]
+    features: NDArray[np.float16]
+    is_whole: bool
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.features)
+
+    def inputs(self, masks: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        """Feeds of the relations graph for one clip, padded to a bucket; `masks` is (M, 9)."""
+        padded = np.zeros((1, bucket(self.frame_count), *self.features.shape[1:]), self.features.dtype)
+        padded[0, : self.frame_count] = self.features
+        regions, frame_count, region_mask = (tensor.name for tensor in RELATIONS.inputs)
+        return {regions: padded, frame_count: np.array([self.frame_count]), region_mask: masks[None]}

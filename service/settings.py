@@ -1,0 +1,63 @@
+"""Everything that an operator can set, read from the environment (`SMILE_...`) when the application is created."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from smile.video import Limits
+
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores() -> int:
+    """Cores that this process may really use: its affinity, cut by the cgroup's CPU quota (a container's `--cpus`)."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return cores
+
+
+class Settings(BaseSettings):
+    """One attribute per variable: `max_upload_mb` is `SMILE_MAX_UPLOAD_MB`."""
+
+    model_config = SettingsConfigDict(env_prefix="SMILE_", frozen=True)
+
+    backend: Literal["inprocess", "triton"] = "inprocess"
+    model_repository: Path = Path(__file__).parent.parent / "model_repository"
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the in-process backend runs; `cuda` without a usable GPU is a start-up error."""
+    triton_url: str = "127.0.0.1:8001"
+    """host:port of Triton's gRPC endpoint."""
+
+    max_upload_mb: float = Field(default=64, gt=0)
+    max_pixels: int = Field(default=Limits.max_pixels, gt=0)
+    max_duration_s: float = Field(default=Limits.max_duration_s, gt=0)
+    max_frames: int = Field(default=Limits.max_frames, gt=0)
+    upload_pause_s: float = Field(default=10, gt=0)
+    """Longest silence of a client in the middle of its upload."""
+
+    concurrency: int = Field(default_factory=lambda: available_cores() + 1, ge=1)
+    """Clips worked on at once."""
+    queue: int = Field(default=16, ge=0)
+    """Clips that may wait; one more is refused with 503."""
+    deadline_s: float = Field(default=60, gt=0)
+    """Longest time from the end of the upload to the answer."""
+
+    gender: bool = True
+    """False: gender is neither answered nor accepted in `traits`."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_pixels, self.max_duration_s, self.max_frames)
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return int(self.max_upload_mb * 1_000_000)
