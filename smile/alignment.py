@@ -54,13 +54,25 @@ def warp(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.ui
     return np.asarray(crop, np.uint8)
 
 
+def reaches_beyond(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> bool:
+    """Whether the crop shows pixels outside the frame, where `warp` repeats the border."""
+    corners = _corners(matrix)
+    return bool(np.any(corners < 0) or np.any(corners > frame.shape[1::-1]))
+
+
+def _corners(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 2) corners of the crop, (x, y) in pixels of the frame."""
+    inverse = np.linalg.inv(matrix[:, :2])
+    square = np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)])
+    return np.asarray((square - matrix[:, 2]) @ inverse.T)
+
+
 def _reduced(
     frame: NDArray[np.uint8], matrix: NDArray[np.float64], factor: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Cut out what the crop shows and shrink it by a whole factor; the matrix follows."""
     height, width = frame.shape[:2]
-    inverse = cv2.invertAffineTransform(matrix)
-    corners = np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)]) @ inverse[:, :2].T + inverse[:, 2]
+    corners = _corners(matrix)
     low = np.floor(corners.min(axis=0)).astype(int) - factor
     low = np.clip(low, 0, (max(width - factor, 0), max(height - factor, 0)))
     high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + factor, (width, height))

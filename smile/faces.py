@@ -1,67 +1,62 @@
-"""Faces in frames -> aligned crops: one FaceMesh per clip, the largest face followed, short gaps bridged (SPEC C1).
+"""Frames -> aligned crops of one face: it is followed (`smile.landmarker`), short gaps are bridged (SPEC C1)."""
 
-Landmarks are mediapipe's 468 points; "left" is image left before the roll is undone. Nothing here knows of files.
-"""
-
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smile import alignment
 from smile.errors import FaceTooSmall, NoFace
+from smile.landmarker import FaceLandmarker
+from smile.mesh import EYE_LINE, Landmarks
+from smile.video import Sample
 
-os.environ.setdefault("GLOG_minloglevel", "2")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: E402
-
-if TYPE_CHECKING:
-    from smile.video import Sample
-
-Landmarks = NDArray[np.float32]
-"""(468, 2) float32, pixels of the frame, x right, y down."""
-
-OUTER_EYE_CORNERS = (33, 263)
-INNER_EYE_CORNERS = (133, 362)
+EYES = ((33, 133), (263, 362))
+"""Outer and inner corner of the eye at image left and of the one at image right, in an upright face."""
 MOUTH_CORNERS = (61, 291)
+SIDES_AND_NOSE = (234, 1, 454)
+"""Edge of the face before the ear at image left, nose tip, edge at image right."""
+
 BRIDGE_INSTANTS = 5
 """Longest loss of the face that is bridged by holding the last matrix: 0.2 s at 25 Hz."""
+LARGE_YAW_DEG = 30.0
+"""Beyond it a frame counts as a large pose: the far side of the face is foreshortened and the mouth ratio with it."""
+LOST_YAW_DEG = 45.0
+"""Beyond it the nose hides the far cheek and the mesh guesses: the frame counts as one without the face."""
+NOSE_DEPTH = 1.293
+"""(nose tip - face edge) in depth / half the width between the edges, in mediapipe's canonical face."""
 
 
-class FaceLandmarker:
-    """The followed face of one clip. Holds a mediapipe graph: use as a context manager, in one thread, for one clip."""
+def eye_centres(face: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(2,) middle of the two corners of each eye, (x, y) in pixels of the frame: image left and image right once the
+    face is upright, so a face upside down is turned upright as well."""
+    left, right = (face[list(corners)].astype(np.float64).mean(axis=0) for corners in EYES)
+    return left, right
 
-    def __init__(self) -> None:
-        self._mesh: Any = FaceMesh(max_num_faces=1, refine_landmarks=False)
-        self.faces = 0
 
-    def __enter__(self) -> "FaceLandmarker":
-        return self
+def mouth_ratio(face: Landmarks) -> float:
+    """Distance of the mouth corners / distance of the outer eye corners: about 0.5 at rest, 0.7 in a broad smile."""
+    mouth = face[MOUTH_CORNERS[0]] - face[MOUTH_CORNERS[1]]
+    eyes = face[EYE_LINE[0]] - face[EYE_LINE[1]]
+    return float(np.hypot(*mouth) / np.hypot(*eyes))
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
-    def close(self) -> None:
-        """Release the graph and its threads."""
-        self._mesh.close()
+def yaw_deg(face: Landmarks) -> float:
+    """Turn of the head about its upright axis, from where the nose tip stands between the two edges of the face.
 
-    def locate(self, rgb: NDArray[np.uint8]) -> Landmarks | None:
-        """Landmarks of the followed face in the next frame of the clip, None where it is not seen.
+    Along the eye line, nose - middle = depth * sin(yaw) and half the width = width * cos(yaw), seen from afar, so
+    tan(yaw) = offset / half width / NOSE_DEPTH. Within 8 degrees of the yaw in FaceMesh's own depths on real clips.
 
-        Args:
-            rgb: (H, W, 3) uint8 RGB, upright.
-        """
-        found = self._mesh.process(rgb).multi_face_landmarks
-        self.faces = len(found) if found else 0
-        if not found:
-            return None
-        height, width = rgb.shape[:2]
-        return np.array([(point.x * width, point.y * height) for point in found[0].landmark], dtype=np.float32)
+    Returns:
+        degrees, positive towards image right; 90 where the edges have changed places.
+    """
+    left_eye, right_eye = eye_centres(face)
+    left, nose, right = face[list(SIDES_AND_NOSE)] @ (right_eye - left_eye)
+    half_width = (right - left) / 2
+    return float(np.degrees(np.arctan2(nose - (left + right) / 2, max(half_width, 0.0) * NOSE_DEPTH)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class AlignedFace:
         matrix: (2, 3) float64, frame -> crop.
         mouth_ratio: mouth-corner distance / outer-eye-corner distance, nan where bridged.
         bridged: no landmarks in this frame, matrix held from the last one.
-        stretch: number, from 0, of the unbroken stretch of the clip; grows after each loss longer than the bridge.
+        stretch: number of the unbroken stretch of the clip; grows after each loss longer than the bridge.
     """
 
     instants: tuple[int, ...]
@@ -88,94 +83,100 @@ class AlignedFace:
 
 @dataclass
 class FaceReport:
-    """What was seen of faces in a clip; filled by `align` as it goes."""
+    """What was seen of faces in a clip, filled by `align` as it goes; its size does not depend on the clip.
+
+    Attributes:
+        frames_seen: samples looked at.
+        frames_with_face: those with landmarks of the followed face, profile views excluded.
+        frames_bridged: those without that were emitted with a held matrix.
+        frames_large_pose: those with the head turned by more than LARGE_YAW_DEG, profile views included.
+        frames_cut: those with a face whose crop reaches beyond the frame.
+        faces_max: largest number of faces seen at once.
+    """
 
     frames_seen: int = 0
     frames_with_face: int = 0
     frames_bridged: int = 0
-    faces_max: int = 0
     frames_large_pose: int = 0
     frames_cut: int = 0
+    faces_max: int = 0
     _eye_distances: Counter[int] = field(default_factory=Counter, repr=False)
 
     @property
-    def eye_distance_px(self) -> float:
-        """Median distance of the eye centres in whole pixels of the frame; nan where no face was seen."""
+    def eye_distance_px(self) -> float | None:
+        """Median distance of the eye centres in whole pixels of the frame; None where no face was seen."""
         below = 0
         for distance, count in sorted(self._eye_distances.items()):
             below += count
             if 2 * below >= self.frames_with_face:
                 return float(distance)
-        return float("nan")
+        return None
+
+    def check(self) -> None:
+        """Judge a whole clip.
+
+        Raises:
+            NoFace: no frame shows a face.
+            FaceTooSmall: the followed face is smaller than the aligner needs.
+        """
+        distance = self.eye_distance_px
+        if distance is None:
+            raise NoFace(f"No face was found in the {self.frames_seen} frames looked at.")
+        if distance < alignment.MIN_EYE_DISTANCE_PX:
+            raise FaceTooSmall(
+                f"The eyes are {distance:.0f} pixels apart and {alignment.MIN_EYE_DISTANCE_PX:.0f} are needed: "
+                "film from closer or at a higher resolution."
+            )
 
 
-def check(report: FaceReport) -> None:
-    """Raise what is wrong with the faces of a whole clip.
-
-    Raises:
-        NoFace: no frame shows a face.
-        FaceTooSmall: the followed face is smaller than the aligner needs.
-    """
-    if not report.frames_with_face:
-        raise NoFace(f"No face was found in any of the {report.frames_seen} frames looked at.")
-    if report.eye_distance_px < alignment.MIN_EYE_DISTANCE_PX:
-        raise FaceTooSmall(
-            f"The eyes are {report.eye_distance_px:.0f} pixels apart; at least {alignment.MIN_EYE_DISTANCE_PX:.0f} are "
-            "needed. Film the face from closer or at a higher resolution."
-        )
-
-
-def eye_centres(landmarks: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(2,) centres of the eyes left and right in the upright face, (x, y) in pixels of the frame."""
-    left, right = (
-        landmarks[[outer, inner]].astype(np.float64).mean(axis=0)
-        for outer, inner in zip(OUTER_EYE_CORNERS, INNER_EYE_CORNERS, strict=True)
-    )
-    return left, right
-
-
-def mouth_ratio(landmarks: Landmarks) -> float:
-    """Distance of the mouth corners / distance of the outer eye corners: about 0.5 at rest, 0.7 in a broad smile."""
-    mouth, eyes = (landmarks[a] - landmarks[b] for a, b in (MOUTH_CORNERS, OUTER_EYE_CORNERS))
-    return float(np.hypot(*mouth) / np.hypot(*eyes))
-
-
-def align(samples: Iterable["Sample"], report: FaceReport) -> Iterator[AlignedFace]:
+def align(samples: Iterable[Sample], report: FaceReport) -> Iterator[AlignedFace]:
     """Follow the face through a clip and cut out its aligned crops, as a stream.
 
-    Frames without landmarks are held back until the face returns within BRIDGE_INSTANTS, else dropped.
+    A gap of at most BRIDGE_INSTANTS is bridged; its crops are held back until the face returns, and dropped where it
+    does not. The landmarker lives as long as this generator: close it if it is not read to the end.
+
+    Args:
+        samples: of one clip, in order.
+        report: filled while the stream is read; complete at its end.
     """
-    held: list[AlignedFace] = []
     last: AlignedFace | None = None
-    stretch = 0
+    held: list[AlignedFace] = []
     with closing(FaceLandmarker()) as landmarker:
         for sample in samples:
             report.frames_seen += 1
             landmarks = landmarker.locate(sample.rgb)
             report.faces_max = max(report.faces_max, landmarker.faces)
             if landmarks is not None:
-                left, right = eye_centres(landmarks)
-                report.frames_with_face += 1
-                report._eye_distances[round(float(np.hypot(*(right - left))))] += 1
-                matrix = alignment.similarity(left, right)
-                crop = alignment.warp(sample.rgb, matrix)
-                report.frames_bridged += len(held)
-                yield from held
+                yaw = abs(yaw_deg(landmarks))
+                report.frames_large_pose += yaw > LARGE_YAW_DEG
+                if yaw > LOST_YAW_DEG:
+                    landmarks = None
+            if landmarks is not None:
+                if last is not None and landmarker.stretch == last.stretch:
+                    report.frames_bridged += len(held)
+                    yield from held
                 held.clear()
-                last = AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch)
+                last = _aligned(sample, landmarks, landmarker.stretch, report)
                 yield last
-            elif last is not None and sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
-                crop = alignment.warp(sample.rgb, last.matrix)
-                held.append(
-                    replace(
-                        last,
-                        instants=sample.instants,
-                        time_s=sample.time_s,
-                        crop=crop,
-                        mouth_ratio=float("nan"),
-                        bridged=True,
-                    )
-                )
             elif last is not None:
-                held.clear()
-                last, stretch = None, stretch + 1
+                if sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
+                    held.append(_held(sample, last))
+                else:
+                    held.clear()
+                    last = None
+                    landmarker.forget()
+
+
+def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport) -> AlignedFace:
+    left_eye, right_eye = eye_centres(landmarks)
+    matrix = alignment.similarity(left_eye, right_eye)
+    report.frames_with_face += 1
+    report.frames_cut += alignment.reaches_beyond(sample.rgb, matrix)
+    report._eye_distances[round(float(np.hypot(*(right_eye - left_eye))))] += 1
+    crop = alignment.warp(sample.rgb, matrix)
+    return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch)
+
+
+def _held(sample: Sample, last: AlignedFace) -> AlignedFace:
+    crop = alignment.warp(sample.rgb, last.matrix)
+    return AlignedFace(sample.instants, sample.time_s, crop, last.matrix, float("nan"), True, last.stretch)
