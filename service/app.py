@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, Response, UploadFile
@@ -13,10 +12,11 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
+import smile
 from service import answer, problems, schemas
 from service.admission import Gate
-from service.backends import Backend, create_backend
-from service.backends.base import BackendUnavailable
+from service.backends import create_backend
+from service.backends.base import Backend, BackendUnavailable
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.pipeline import Pipeline, Reading
@@ -89,7 +89,7 @@ def _options(
         )
     return Options(
         top=top_field or top or DEFAULT_TOP,
-        traits=asked,
+        traits=tuple(name for name in offered if name in asked),
         mirrored=bool(mirrored if mirrored_field is None else mirrored_field),
         explain=bool(explain if explain_field is None else explain_field),
     )
@@ -235,7 +235,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(
         title="Smile interpreter",
-        version=version("smile-interpreter"),
+        version=smile.__version__,
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,

@@ -22,7 +22,7 @@ from service.ahead import ahead
 from service.backends.base import Arrays, Backend, Model
 from service.sequence import Sequence
 from smile.course import SmileCourse, smile_course
-from smile.faces import AlignedFace, FaceReport, align, check
+from smile.faces import AlignedFace, FaceReport, align
 from smile.regions import PAIRS, REGIONS
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
 from smile.video import DecodeReport, Limits, Video, VideoInfo
@@ -155,7 +155,7 @@ class _Job:
                 faces = _Timed(aligned)
                 for block, features in self._through_backbone(faces):
                     sequence.add(block, features)
-            check(report)
+            report.check()
             stretch = sequence.longest_stretch()
             answer = self.executor.submit(RELATIONS, stretch.inputs(self.masks)).result()
             return Reading(

@@ -28,13 +28,14 @@ _CLIP_STATUS = {
     errors.FaceTooSmall: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooFewFrames: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _HTTP_CODE = {404: "not_found", 405: "method_not_allowed", 400: "invalid_parameter"}
 
 
 class Refusal(HTTPException):
     """A request refused by the service itself, before or while it is read."""
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
         self.code = code
 
@@ -45,7 +46,7 @@ def problem(
     """One error response. `code` is also left on the response for the log and the metrics (`x-problem-code`)."""
     body = Problem(
         type="about:blank",
-        title=HTTPStatus(status).phrase,
+        title=_PHRASES.get(status, "Client Closed Request"),
         status=status,
         code=code,
         detail=detail,

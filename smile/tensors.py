@@ -34,6 +34,10 @@ class Tensor:
     dtype: str
     axes: tuple[str | int, ...]
 
+    def shape(self, **sizes: int) -> tuple[int, ...]:
+        """Its shape, given the size of each of its dynamic axes (others in `sizes` are ignored)."""
+        return tuple(sizes[axis] if isinstance(axis, str) else axis for axis in self.axes)
+
 
 @dataclass(frozen=True)
 class Graph:

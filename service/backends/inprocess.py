@@ -64,13 +64,10 @@ class InProcessBackend:
 
     def _warm(self) -> None:
         for size in BACKBONE.batches:
-            self._run(BACKBONE, {t.name: np.zeros((size, *t.axes[1:]), t.dtype) for t in BACKBONE.inputs})
+            self._run(BACKBONE, {t.name: np.zeros(t.shape(n=size), t.dtype) for t in BACKBONE.inputs})
         for masks in MASK_COUNTS:
             sizes = {"b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
-            zeros = {
-                t.name: np.zeros([sizes[a] if isinstance(a, str) else a for a in t.axes], t.dtype)
-                for t in RELATIONS.inputs
-            }
+            zeros = {t.name: np.zeros(t.shape(**sizes), t.dtype) for t in RELATIONS.inputs}
             self._run(RELATIONS, zeros | {"frame_count": np.full(1, MIN_SAMPLES, np.int64)})
 
 

@@ -1,0 +1,53 @@
+# Commands a newcomer types. All are idempotent; beneath are plain venv and pip.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8080
+export HOST PORT
+
+.PHONY: serve predict test triton bench check format openapi clean
+
+serve: $(VENV)/serve.stamp  ## Serve on HOST:PORT (127.0.0.1:8080)
+	@exec $(BIN)/python -m service
+
+predict: $(VENV)/serve.stamp  ## VIDEO=clip.mp4: one prediction, JSON and nothing else on standard output
+	@exec $(BIN)/python -m service predict "$(VIDEO)" $(if $(MIRRORED),--mirrored) $(if $(EXPLAIN),--explain)
+
+test: $(VENV)/dev.stamp  ## All tests (TESTS=path to choose)
+	$(BIN)/python -m pytest $(TESTS)
+
+triton: $(VENV)/serve.stamp  ## The real Triton server on model_repository/, on the CPU
+	@exec $(BIN)/python docker/triton/serve.py
+
+bench: $(VENV)/dev.stamp  ## Measure stages and the whole path -> benchmarks/results/latest.json
+	$(BIN)/python -m benchmarks
+
+check: $(VENV)/dev.stamp  ## Lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy smile service export networks training benchmarks
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+openapi: $(VENV)/serve.stamp  ## Write openapi.json anew
+	$(BIN)/python -m service openapi > openapi.json
+
+# The stamps install to standard error, so that `make predict` prints JSON alone.
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) >&2
+
+$(VENV)/serve.stamp: requirements/serve.txt | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/serve.txt >&2
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt >&2
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache build dist *.egg-info
