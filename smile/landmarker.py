@@ -5,8 +5,9 @@ again; a face that has become much larger than the followed one takes its place.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
+from math import hypot
 from types import TracebackType
 from typing import Self
 
@@ -20,11 +21,18 @@ SEARCH_EVERY = 25
 TILE_PX = 480
 """Side of the tiles that a large frame is searched in for small faces: the full-range detector sees a face from about
 a tenth of its picture on, which here is one too small to be read."""
-SAME_FACE_SHIFT = 0.75
+SAME_FACE_SHIFT = 0.5
 SAME_FACE_GROWTH = 1.5
-"""A face further from the last place than this share of its size, or this much larger or smaller, is another one."""
+"""A face further from the last place than this share of the square around it, or this much larger or smaller, is
+another one."""
 TAKEOVER_GROWTH = 1.5
 """A face this much larger than the followed one takes its place."""
+
+
+@dataclass(frozen=True)
+class _Face:
+    landmarks: Landmarks
+    roi: Roi
 
 
 class FaceLandmarker:
@@ -41,7 +49,7 @@ class FaceLandmarker:
         self._mesh = Mesh()
         self._detector = Detector()
         self._far_detector: Detector | None = None
-        self._last: Landmarks | None = None
+        self._last: Roi | None = None
         self._frames = 0
 
     def __enter__(self) -> Self:
@@ -71,18 +79,23 @@ class FaceLandmarker:
         """
         due = self._frames % SEARCH_EVERY == 0
         self._frames += 1
-        found = None
+        face = None
         if self._last is not None:
-            found = self._mesh(rgb, roi_around(self._last))
-            if found is not None and not _same_face(found, self._last):
-                found = None
-        if found is None or due:
-            found = self._choose(found, self._search(rgb, tiles=due))
-        if found is not None:
-            self._last = found
-        return found
+            face = self._look(rgb, self._last)
+            if face is not None and not _same_place(face.roi, self._last):
+                face = None
+        if face is None or due:
+            face = self._choose(face, self._search(rgb, tiles=due))
+        if face is None:
+            return None
+        self._last = face.roi
+        return face.landmarks
 
-    def _search(self, rgb: NDArray[np.uint8], tiles: bool) -> list[Landmarks]:
+    def _look(self, rgb: NDArray[np.uint8], roi: Roi) -> _Face | None:
+        landmarks = self._mesh(rgb, roi)
+        return None if landmarks is None else _Face(landmarks, roi_around(landmarks))
+
+    def _search(self, rgb: NDArray[np.uint8], tiles: bool) -> list[_Face]:
         """Faces of the whole frame, largest first; where there is none, small ones."""
         faces = self._confirmed(rgb, self._detector(rgb))
         if not faces and self._last is None:
@@ -94,25 +107,25 @@ class FaceLandmarker:
         self.faces = len(faces)
         return faces
 
-    def _confirmed(self, rgb: NDArray[np.uint8], rois: Iterable[Roi]) -> list[Landmarks]:
+    def _confirmed(self, rgb: NDArray[np.uint8], rois: Iterable[Roi]) -> list[_Face]:
         """The faces that the mesh sees at `rois`, each once, largest first."""
-        faces: list[Landmarks] = []
+        faces: list[_Face] = []
         for roi in rois:
-            rough = self._mesh(rgb, roi)
-            face = None if rough is None else self._mesh(rgb, roi_around(rough))
-            if face is not None and not any(_same_face(face, other) for other in faces):
+            rough = self._look(rgb, roi)
+            face = None if rough is None else self._look(rgb, rough.roi)
+            if face is not None and not any(_same_place(face.roi, other.roi) for other in faces):
                 faces.append(face)
-        return sorted(faces, key=_size, reverse=True)
+        return sorted(faces, key=lambda face: face.roi.side, reverse=True)
 
-    def _choose(self, tracked: Landmarks | None, faces: list[Landmarks]) -> Landmarks | None:
+    def _choose(self, tracked: _Face | None, faces: list[_Face]) -> _Face | None:
         """The face to follow: the largest if there was none before, else the tracked or the nearest to the last."""
         last = self._last
         if last is None:
             return faces[0] if faces else None
         if tracked is None:
-            same = (face for face in faces if _same_face(face, last))
-            return min(same, key=lambda face: _shift(face, last), default=None)
-        if faces and _size(faces[0]) > TAKEOVER_GROWTH * _size(tracked):
+            same = (face for face in faces if _same_place(face.roi, last))
+            return min(same, key=lambda face: _shift(face.roi, last), default=None)
+        if faces and faces[0].roi.side > TAKEOVER_GROWTH * tracked.roi.side:
             self.stretch += 1
             return faces[0]
         self.faces = max(self.faces, 1)
@@ -133,15 +146,10 @@ def _tile_starts(length: int) -> list[int]:
     return [round(start) for start in np.linspace(0, beyond, 1 + -(-4 * beyond // (3 * TILE_PX)))]
 
 
-def _size(face: Landmarks) -> float:
-    return float(np.ptp(face, axis=0).max())
+def _shift(place: Roi, other: Roi) -> float:
+    """Distance of two places in sizes of the smaller one."""
+    return hypot(place.x - other.x, place.y - other.y) / min(place.side, other.side)
 
 
-def _shift(face: Landmarks, other: Landmarks) -> float:
-    """Distance of two faces in sizes of the smaller one."""
-    return float(np.hypot(*(face.mean(axis=0) - other.mean(axis=0)))) / min(_size(face), _size(other))
-
-
-def _same_face(face: Landmarks, other: Landmarks) -> bool:
-    growth = _size(face) / _size(other)
-    return 1 / SAME_FACE_GROWTH < growth < SAME_FACE_GROWTH and _shift(face, other) < SAME_FACE_SHIFT
+def _same_place(place: Roi, other: Roi) -> bool:
+    return 1 / SAME_FACE_GROWTH < place.side / other.side < SAME_FACE_GROWTH and _shift(place, other) < SAME_FACE_SHIFT
