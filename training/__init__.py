@@ -1,0 +1,1 @@
+"""Data, simulation, protocols, training, evaluation and interpretation, as in the papers. Nothing imports it."""
