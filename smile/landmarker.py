@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from smile.mesh import Detector, Landmarks, Mesh, Roi, roi_around
 
 SEARCH_EVERY = 25
-"""Frames between searches of the whole frame while a face is followed, and of its tiles while there is none."""
+"""Frames between thorough searches: of the whole frame for others while a face is followed, of tiles while none is."""
 TILE_PX = 480
 """Side of the tiles that a large frame is searched in for small faces: the full-range detector sees a face from about
 a tenth of its picture on, which here is one too small to be read."""
+SETTLING_LOOKS = 2
+"""Times that the mesh looks again at what it found at a detection: boxes and eye lines of the detector are rough."""
 SAME_FACE_SHIFT = 0.5
 SAME_FACE_GROWTH = 1.5
 """A face further from the last place than this share of the square around it, or this much larger or smaller, is
@@ -79,13 +81,11 @@ class FaceLandmarker:
         """
         due = self._frames % SEARCH_EVERY == 0
         self._frames += 1
-        face = None
-        if self._last is not None:
-            face = self._look(rgb, self._last)
-            if face is not None and not _same_place(face.roi, self._last):
-                face = None
+        face = None if self._last is None else self._look(rgb, self._last)
+        if face is not None and self._last is not None and not _same_place(face.roi, self._last):
+            face = None
         if face is None or due:
-            face = self._choose(face, self._search(rgb, tiles=due))
+            face = self._choose(face, self._search(rgb, face, due))
         if face is None:
             return None
         self._last = face.roi
@@ -95,27 +95,29 @@ class FaceLandmarker:
         landmarks = self._mesh(rgb, roi)
         return None if landmarks is None else _Face(landmarks, roi_around(landmarks))
 
-    def _search(self, rgb: NDArray[np.uint8], tiles: bool) -> list[_Face]:
-        """Faces of the whole frame, largest first; where there is none, small ones."""
-        faces = self._confirmed(rgb, self._detector(rgb))
-        if not faces and self._last is None:
+    def _search(self, rgb: NDArray[np.uint8], tracked: _Face | None, due: bool) -> list[_Face]:
+        """Faces of the whole frame, largest first. Small ones are looked for when due, or when there is no other."""
+        faces = [] if tracked is None else [tracked]
+        self._add(faces, rgb, self._detector(rgb))
+        if due or not (faces or self._last):
             if self._far_detector is None:
                 self._far_detector = Detector(full_range=True)
-            faces = self._confirmed(rgb, self._far_detector(rgb))
-            if not faces and tiles:
-                faces = self._confirmed(rgb, _in_tiles(rgb, self._far_detector))
+            self._add(faces, rgb, self._far_detector(rgb))
+            if due and not faces:
+                self._add(faces, rgb, _in_tiles(rgb, self._far_detector))
         self.faces = len(faces)
-        return faces
+        return sorted(faces, key=lambda face: face.roi.side, reverse=True)
 
-    def _confirmed(self, rgb: NDArray[np.uint8], rois: Iterable[Roi]) -> list[_Face]:
-        """The faces that the mesh sees at `rois`, each once, largest first."""
-        faces: list[_Face] = []
+    def _add(self, faces: list[_Face], rgb: NDArray[np.uint8], rois: Iterable[Roi]) -> None:
+        """Add those of the `rois` where the mesh sees a face that is not among `faces` yet."""
         for roi in rois:
-            rough = self._look(rgb, roi)
-            face = None if rough is None else self._look(rgb, rough.roi)
+            if any(_same_place(roi, face.roi) for face in faces):
+                continue
+            face = self._look(rgb, roi)
+            for _ in range(SETTLING_LOOKS):
+                face = None if face is None else self._look(rgb, face.roi)
             if face is not None and not any(_same_place(face.roi, other.roi) for other in faces):
                 faces.append(face)
-        return sorted(faces, key=lambda face: face.roi.side, reverse=True)
 
     def _choose(self, tracked: _Face | None, faces: list[_Face]) -> _Face | None:
         """The face to follow: the largest if there was none before, else the tracked or the nearest to the last."""
@@ -125,10 +127,9 @@ class FaceLandmarker:
         if tracked is None:
             same = (face for face in faces if _same_place(face.roi, last))
             return min(same, key=lambda face: _shift(face.roi, last), default=None)
-        if faces and faces[0].roi.side > TAKEOVER_GROWTH * tracked.roi.side:
+        if faces[0].roi.side > TAKEOVER_GROWTH * tracked.roi.side:
             self.stretch += 1
             return faces[0]
-        self.faces = max(self.faces, 1)
         return tracked
 
 
