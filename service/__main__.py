@@ -1,7 +1,8 @@
-"""`python -m service`: serve; `python -m service predict CLIP`: one clip, JSON on standard output."""
+"""`python -m service [serve]`; `... predict CLIP`: JSON on standard output; `... openapi`: the API's description."""
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import time
@@ -55,20 +56,34 @@ async def predict(clip: Path, *, mirrored: bool, explain: bool) -> str:
     return prediction.model_dump_json(indent=2)
 
 
+def openapi_document() -> str:
+    """The API's description as it is committed in openapi.json."""
+    return json.dumps(create_app().openapi(), indent=1) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command")
+    commands.add_parser("serve", help="serve on HOST and PORT of the environment (default)")
+    commands.add_parser("openapi", help="print the OpenAPI document")
     one = commands.add_parser("predict", help="print the prediction for one clip")
     one.add_argument("clip", type=Path)
     one.add_argument("--mirrored", action="store_true", help="the clip shows its subject as in a mirror")
     one.add_argument("--explain", action="store_true", help="also measure what each region and each pair does")
     arguments = parser.parse_args()
-    if arguments.command is None:
-        return serve()
+    if arguments.command == "openapi":
+        sys.stdout.write(openapi_document())
+    elif arguments.command == "predict":
+        _print_prediction(arguments)
+    else:
+        serve()
+
+
+def _print_prediction(arguments: argparse.Namespace) -> None:
     logs.configure("WARNING")
     try:
-        sys.stdout.write(asyncio.run(predict(arguments.clip, mirrored=arguments.mirrored, explain=arguments.explain)))
-        sys.stdout.write("\n")
+        json_text = asyncio.run(predict(arguments.clip, mirrored=arguments.mirrored, explain=arguments.explain))
+        sys.stdout.write(json_text + "\n")
     except SmileError as error:
         sys.exit(f"{error.code}: {error}")
     except OSError as error:

@@ -94,7 +94,16 @@ class UploadGuard:
             self._gate.check()
         except Overloaded as error:
             return await overloaded(request_id, error)(scope, receive, send)
-        announced = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        if not headers.get("content-type", "").startswith("multipart/form-data"):
+            answer = problem(
+                request_id,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the clip as multipart/form-data, in the field `video`.",
+            )
+            return await answer(scope, receive, send)
+        announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._max_bytes:
             refusal = self._too_large()
             return await problem(request_id, refusal.status_code, refusal.code, refusal.detail)(scope, receive, send)

@@ -1,0 +1,42 @@
+"""The gate in front of the pipeline."""
+
+import asyncio
+
+import pytest
+
+from service.admission import Gate, Overloaded
+
+
+async def test_order_and_room() -> None:
+    """As many as allowed work, as many as allowed wait in their order, one more is refused; then all places are free."""
+    gate = Gate(concurrency=2, queue=3)
+    working, most, order = 0, 0, []
+
+    async def clip(number: int) -> None:
+        nonlocal working, most
+        async with gate.slot():
+            working += 1
+            most = max(most, working)
+            order.append(number)
+            await asyncio.sleep(0.01)
+            working -= 1
+
+    tasks = [asyncio.create_task(clip(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as refused:
+        await clip(5)
+    assert refused.value.retry_after_s >= 1
+    await asyncio.gather(*tasks)
+    assert (most, order, gate.inside) == (2, [0, 1, 2, 3, 4], 0)
+
+
+async def test_leaving_the_queue() -> None:
+    """One who gives up while waiting takes no place."""
+    gate = Gate(concurrency=1, queue=1)
+    async with gate.slot():
+        waiting = asyncio.create_task(gate.slot().__aenter__())
+        await asyncio.sleep(0)
+        assert gate.inside == 2
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert gate.inside == 1

@@ -1,0 +1,16 @@
+"""The gateway lives without torch."""
+
+import subprocess
+import sys
+
+BLOCKED = """
+import sys
+for name in ("torch", "networks", "training", "export", "onnx", "jax", "jaxlib", "sounddevice"):
+    sys.modules[name] = None
+import service.app, service.__main__, service.backends.inprocess, service.backends.triton, smile.faces, smile.video
+"""
+
+
+def test_gateway_without_torch() -> None:
+    """Everything that serves is importable where torch and the training half do not exist."""
+    subprocess.run([sys.executable, "-c", BLOCKED], check=True)

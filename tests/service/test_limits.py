@@ -1,0 +1,134 @@
+"""Limits, overload, deadlines and clients that stop or leave: on a real server, over real sockets."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.service.conftest import Serve, post
+
+BOUNDARY = "b"
+HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'.encode()
+
+
+def _start_upload(client: httpx.Client, extra: str) -> socket.socket:
+    """A POST whose headers and first bytes are sent, and nothing else."""
+    url = urlsplit(str(client.base_url))
+    connection = socket.create_connection((url.hostname, url.port), timeout=20)
+    headers = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n{extra}\r\n\r\n"
+    connection.sendall(headers.encode())
+    return connection
+
+
+def test_announced_size_is_refused_before_the_body(gateway: Serve) -> None:
+    """A Content-Length over the limit is answered although not one byte of the body was sent."""
+    with _start_upload(gateway(max_upload_mb=1), "Content-Length: 2000000") as connection:
+        answer = connection.recv(4096)
+    assert b" 413 " in answer
+    assert b"upload_too_large" in answer
+
+
+def test_unannounced_size_is_refused_while_it_arrives(gateway: Serve) -> None:
+    """A chunked upload is cut off at the limit, long before its end."""
+    chunk = b"x" * 65536
+    framed = b"%x\r\n%s\r\n" % (len(chunk), chunk)
+    sent = 0
+    with _start_upload(gateway(max_upload_mb=1), "Transfer-Encoding: chunked") as connection:
+        connection.sendall(b"%x\r\n%s\r\n" % (len(HEAD), HEAD))
+        try:
+            for _ in range(1000):
+                connection.sendall(framed)
+                sent += len(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        try:
+            answer = connection.recv(4096)
+        except ConnectionResetError:
+            answer = b""
+    assert sent < 20_000_000
+    assert b" 413 " in answer or answer == b""
+
+
+def test_silent_client_is_let_go(gateway: Serve) -> None:
+    """A client that stops in the middle of its upload gets a timeout."""
+    with _start_upload(gateway(upload_pause_s=0.3), "Content-Length: 100000") as connection:
+        connection.sendall(HEAD)
+        answer = connection.recv(4096)
+    assert b" 408 " in answer
+    assert b'"code":"timeout"' in answer
+
+
+def test_overload_is_said_with_a_time_to_return(gateway: Serve, demo: bytes) -> None:
+    """With one place and no queue, all but one of several at once are sent away, to come back later."""
+    client = gateway(concurrency=1, queue=0)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: post(client, demo), range(6)))
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert [answer.status_code for answer in answers].count(200) >= 1
+    assert refused
+    assert {answer.json()["code"] for answer in refused} == {"overloaded"}
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert post(client, demo).status_code == 200
+
+
+def test_deadline(gateway: Serve, demo: bytes) -> None:
+    """Work that takes longer than allowed is stopped and said to be; the place is free again."""
+    client = gateway(deadline_s=0.05, concurrency=1, queue=0)
+    for _ in range(2):
+        answer = post(client, demo)
+        assert (answer.status_code, answer.json()["code"]) == (504, "timeout")
+
+
+def test_work_stops_when_the_client_leaves(gateway: Serve, demo: bytes) -> None:
+    """A client that goes away frees its place, and its clip is not read to the end."""
+    client = gateway(concurrency=1, queue=0)
+    tail = f"\r\n--{BOUNDARY}--\r\n".encode()
+    for _ in range(3):
+        with _start_upload(client, f"Content-Length: {len(HEAD) + len(demo) + len(tail)}") as connection:
+            connection.sendall(HEAD + demo + tail)
+            while _metric(client, "smile_clips_inside") == 0:
+                time.sleep(0.005)
+        while _metric(client, "smile_clips_inside") > 0:
+            time.sleep(0.005)
+    assert _metric(client, 'smile_frames_total{kind="decoded"}') == 0
+    assert post(client, demo).status_code == 200
+
+
+def _metric(client: httpx.Client, name: str) -> float:
+    for line in client.get("/metrics").text.splitlines():
+        if line.startswith(name + " "):
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"top": 0}, {"top": "none"}, {"top": -3}, {"traits": "mood"}, {"mirrored": "perhaps"}, {"explain": "2x"}],
+    ids=str,
+)
+def test_parameters_out_of_range(client: httpx.Client, demo: bytes, params: dict[str, str | int]) -> None:
+    """Each is refused by name."""
+    answer = post(client, demo, **params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert next(iter(params)) in answer.json()["detail"]
+
+
+def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
+    """The clip as a bare body, and a form without the clip, are refused with what to do."""
+    bare = client.post("/predict", content=demo, headers={"content-type": "video/mp4"})
+    assert (bare.status_code, bare.json()["code"]) == (415, "unsupported_media_type")
+    without = client.post("/predict", files={"film": ("a.mp4", demo)})
+    assert (without.status_code, without.json()["code"]) == (422, "invalid_parameter")
+    assert "video" in without.json()["detail"]
+
+
+def test_request_id_is_kept_or_made(client: httpx.Client) -> None:
+    """A well-formed id of the client's comes back; anything else is replaced."""
+    assert client.get("/health/live", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/health/live", headers={"x-request-id": "a b\t<"}).headers["x-request-id"] != "a b\t<"
+    lost = client.get("/nowhere", headers={"x-request-id": "lost"})
+    assert lost.headers["content-type"] == "application/problem+json"
+    assert (lost.json()["code"], lost.json()["request_id"]) == ("not_found", "lost")
