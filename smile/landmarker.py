@@ -42,7 +42,7 @@ class FaceLandmarker:
 
     Attributes:
         stretch: number of the face followed; grows by `forget` and whenever another face takes over.
-        faces: how many faces the last search of a whole frame saw.
+        faces: how many faces the last search of a whole frame saw. Far smaller ones beside the followed one go unseen.
     """
 
     def __init__(self) -> None:
@@ -96,10 +96,10 @@ class FaceLandmarker:
         return None if landmarks is None else _Face(landmarks, roi_around(landmarks))
 
     def _search(self, rgb: NDArray[np.uint8], tracked: _Face | None, due: bool) -> list[_Face]:
-        """Faces of the whole frame, largest first. Small ones are looked for when due, or when there is no other."""
+        """Faces of the whole frame, largest first; small ones are looked for only where there is no other."""
         faces = [] if tracked is None else [tracked]
         self._add(faces, rgb, self._detector(rgb))
-        if due or not (faces or self._last):
+        if not faces and self._last is None:
             if self._far_detector is None:
                 self._far_detector = Detector(full_range=True)
             self._add(faces, rgb, self._far_detector(rgb))
