@@ -120,7 +120,7 @@ def _clip(reading: Reading) -> schemas.Clip:
             frames_with_face=faces.frames_with_face,
             frames_bridged=faces.frames_bridged,
             faces_max=faces.faces_max,
-            eye_distance_px=round(faces.eye_distance_px, 1),
+            eye_distance_px=round(faces.eye_distance_px or 0.0, 1),
         ),
         smile=schemas.Smile(
             onset_s=_rounded(course.onset_s),

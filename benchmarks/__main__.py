@@ -1,0 +1,184 @@
+"""`python -m benchmarks`: measure everything in one run -> benchmarks/results/latest.json.
+
+CPU milliseconds are process time with one thread per stage, so they hold on a busy machine; frames per second do not.
+The bound is cores / CPU seconds per decoded frame: what the machine could do if no core ever waited.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.clips import SIZES, write
+from service.backends.inprocess import InProcessBackend
+from service.pipeline import MASKS, Pipeline
+from service.sequence import Sequence
+from service.settings import Settings, available_cores
+from smile.faces import FaceReport, align
+from smile.tensors import BACKBONE, RELATIONS
+from smile.video import Limits, Video
+
+RESULTS = Path(__file__).parent / "results/latest.json"
+SECONDS = 10.0
+LONGER = 10
+REPEATS = 3
+PACKAGES = ("av", "mediapipe", "onnxruntime", "torch", "numpy", "opencv-python-headless")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peak-memory-of"]:
+        return print(_peak_memory_mb(Path(sys.argv[2])))
+    if sys.argv[1:2] == ["--naive"]:
+        return print(json.dumps(_naive_seconds(Path(sys.argv[2]))))
+    with tempfile.TemporaryDirectory() as folder:
+        results = {size: _measure(size, Path(folder)) for size in SIZES}
+        longer = _extra_memory_mb(Path(folder))
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("describe", "--always", "--dirty"),
+        "cpu": _cpu(),
+        "cores": available_cores(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "clip_s": SECONDS,
+        **results,
+        "extra_memory_mb_10x": longer,
+    }
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps(record, indent=1))
+
+
+def _measure(size: str, folder: Path) -> dict[str, object]:
+    clip = write(folder / f"{size}.mp4", size, SECONDS)
+    print(f"{size}: stages", file=sys.stderr)
+    stages, decoded, used = _stages(clip)
+    per_frame_s = sum(stages.values()) / 1000
+    bound = available_cores() / per_frame_s
+    ours, eight, naive = [], [], []
+    for turn in range(REPEATS):
+        print(f"{size}: whole path, turn {turn + 1} of {REPEATS}", file=sys.stderr)
+        ours.append(decoded / asyncio.run(_seconds([clip])))
+        eight.append(8 * decoded / asyncio.run(_seconds([clip] * 8)))
+        naive.append(decoded / float(_alone("--naive", clip)))
+    return {
+        "stages_cpu_ms": {name: round(ms, 3) for name, ms in stages.items()},
+        "frames_decoded": decoded,
+        "frames_used": used,
+        "fps_one": round(median(ours), 1),
+        "fps_eight": round(median(eight), 1),
+        "fps_naive": round(median(naive), 1),
+        "bound_fps": round(bound, 1),
+        "ratio_to_bound_one": round(median(ours) / bound, 3),
+        "ratio_to_bound_eight": round(median(eight) / bound, 3),
+        "ratio_to_naive": round(median(a / b for a, b in zip(ours, naive, strict=True)), 2),
+    }
+
+
+def _stages(clip: Path) -> tuple[dict[str, float], int, int]:
+    """CPU milliseconds of each stage per decoded frame, frames decoded, and instants used."""
+    with Video(clip) as video:
+        decode_s = _cpu_seconds(lambda: _exhaust(video.samples()))
+        decoded = video.report.frames_decoded
+    with Video(clip) as video:
+        both_s = _cpu_seconds(lambda: _exhaust(align(video.samples(), FaceReport())))
+    with Video(clip) as video:
+        faces = list(align(video.samples(), FaceReport()))
+    backend = InProcessBackend(Settings().model_repository)
+    (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
+    blocks = [faces[i : i + BACKBONE.max_batch] for i in range(0, len(faces), BACKBONE.max_batch)]
+    feeds = [np.stack([face.crop for face in block]) for block in blocks]
+    features = []
+    backbone_s = _cpu_seconds(
+        lambda: features.extend(backend._run(BACKBONE, {frames.name: feed})[regions.name] for feed in feeds)
+    )
+    sequence = Sequence()
+    for block, rows in zip(blocks, features, strict=True):
+        sequence.add(block, rows)
+    inputs = sequence.longest_stretch().inputs(MASKS[:1])
+    relations_s = _cpu_seconds(lambda: backend._run(RELATIONS, inputs))
+    seconds = {"decode": decode_s, "align": both_s - decode_s, "backbone": backbone_s, "relations": relations_s}
+    return {name: 1000 * s / decoded for name, s in seconds.items()}, decoded, len(faces)
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    """Median process time over several runs is not possible for streams: one run, every thread counted."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def _exhaust(items: Iterable[object]) -> None:
+    for _ in items:
+        pass
+
+
+async def _seconds(clips: list[Path]) -> float:
+    """Wall seconds for all clips at once through the pipeline, in process."""
+    settings = Settings()
+    backend = InProcessBackend(settings.model_repository)
+    pipeline = Pipeline(backend, Limits(), settings.concurrency)
+
+    async def one(clip: Path) -> None:
+        with clip.open("rb") as file:
+            await pipeline.read(file)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one(clip) for clip in clips))
+    seconds = time.perf_counter() - started
+    await pipeline.close()
+    await backend.close()
+    return seconds
+
+
+def _naive_seconds(clip: Path) -> float:
+    from benchmarks import naive
+
+    networks = naive.networks()
+    started = time.perf_counter()
+    naive.read(clip, *networks)
+    return time.perf_counter() - started
+
+
+def _extra_memory_mb(folder: Path) -> float:
+    size = next(iter(SIZES))
+    short = write(folder / "short.mp4", size, SECONDS)
+    long = write(folder / "long.mp4", size, LONGER * SECONDS)
+    return round(float(_alone("--peak-memory-of", long)) - float(_alone("--peak-memory-of", short)), 1)
+
+
+def _peak_memory_mb(clip: Path) -> float:
+    asyncio.run(_seconds([clip]))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _alone(option: str, clip: Path) -> str:
+    """This program in a process of its own, for one figure."""
+    command = [sys.executable, "-m", "benchmarks", option, str(clip)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
