@@ -103,14 +103,14 @@ class FaceReport:
     _eye_distances: Counter[int] = field(default_factory=Counter, repr=False)
 
     @property
-    def eye_distance_px(self) -> float | None:
-        """Median distance of the eye centres in whole pixels of the frame; None where no face was seen."""
+    def eye_distance_px(self) -> float:
+        """Median distance of the eye centres in whole pixels of the frame; nan where no face was seen."""
         below = 0
         for distance, count in sorted(self._eye_distances.items()):
             below += count
             if 2 * below >= self.frames_with_face:
                 return float(distance)
-        return None
+        return float("nan")
 
     def check(self) -> None:
         """Judge a whole clip.
@@ -119,9 +119,10 @@ class FaceReport:
             NoFace: no frame shows a face.
             FaceTooSmall: the followed face is smaller than the aligner needs.
         """
+        if not self.frames_with_face:
+            turned = " other than in profile" if self.frames_large_pose else ""
+            raise NoFace(f"No face was found in the {self.frames_seen} frames looked at{turned}.")
         distance = self.eye_distance_px
-        if distance is None:
-            raise NoFace(f"No face was found in the {self.frames_seen} frames looked at.")
         if distance < alignment.MIN_EYE_DISTANCE_PX:
             raise FaceTooSmall(
                 f"The eyes are {distance:.0f} pixels apart and {alignment.MIN_EYE_DISTANCE_PX:.0f} are needed: "
