@@ -33,7 +33,7 @@ class Dynamics(nn.Module):
         states, _ = self.lstm(inputs.transpose(0, 1).reshape(steps, batch * count, self.lstm.input_size))
         states = states.reshape(steps, batch, count, self.lstm.hidden_size)
         last = (frame_count - 1).reshape(1, -1, 1, 1).expand(1, batch, count, self.lstm.hidden_size)
-        return self.lstm_dropout(states.gather(0, last).squeeze(0))
+        return self.lstm_dropout(states.gather(0, last)[0])
 
     @torch.no_grad()
     def _initialise(self, config: NetworkConfig) -> None:

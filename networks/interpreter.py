@@ -75,7 +75,7 @@ class WholeFace(nn.Module):
 
     def forward(self, dynamics: Tensor) -> tuple[Tensor, Tensor]:
         """(..., 1, H) -> (..., H) and ones (..., 1)."""
-        return dynamics.squeeze(-2), torch.ones_like(dynamics[..., 0])
+        return dynamics[..., 0, :], torch.ones_like(dynamics[..., 0])
 
 
 class PerItemScore(nn.Module):
@@ -117,4 +117,4 @@ class Estimator(nn.Module):
 
 def weighted_sum(weights: Tensor, items: Tensor) -> Tensor:
     """sum_n weights[..., n] items[..., n, :]."""
-    return torch.matmul(weights.unsqueeze(-2), items).squeeze(-2)
+    return torch.matmul(weights.unsqueeze(-2), items)[..., 0, :]

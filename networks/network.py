@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from networks.config import NetworkConfig
+from networks.config import NetworkConfig, Trait
 from networks.dynamics import Dynamics
 from networks.image_cnn import ImageCNN
 from networks.interpreter import Estimator, Interpreter, RegionalAttention, WholeFace
@@ -78,15 +78,10 @@ class Relations(nn.Module):
         ValueError: another trait than its place says, or an ablation without importances of pairs.
     """
 
-    def __init__(self, age: InterpreterNetwork, gender: InterpreterNetwork) -> None:
+    def __init__(self, age: InterpreterNetwork | ImageCNN, gender: InterpreterNetwork | ImageCNN) -> None:
         super().__init__()
-        for trait, network in (("age", age), ("gender", gender)):
-            if network.config.trait != trait:
-                raise ValueError(f"the {trait} network was made for {network.config.trait}")
-            if not isinstance(network.interpreter, Interpreter):
-                raise ValueError(f"{network.config.ablation!r} gives no importance for the {len(PAIRS)} pairs")
-        self.age = age
-        self.gender = gender
+        self.age = _pairwise(age, "age")
+        self.gender = _pairwise(gender, "gender")
 
     def forward(
         self, regions: Tensor, frame_count: Tensor, region_mask: Tensor
@@ -97,6 +92,14 @@ class Relations(nn.Module):
         return self.age.answer(age.output), self.gender.answer(gender.output), age.importance, gender.importance
 
 
-def build(config: NetworkConfig) -> "InterpreterNetwork | ImageCNN":
+def _pairwise(network: InterpreterNetwork | ImageCNN, trait: Trait) -> InterpreterNetwork:
+    if network.config.trait != trait:
+        raise ValueError(f"the {trait} network was made for {network.config.trait}")
+    if not isinstance(network, InterpreterNetwork) or not isinstance(network.interpreter, Interpreter):
+        raise ValueError(f"{network.config.ablation!r} gives no importance for the {len(PAIRS)} pairs")
+    return network
+
+
+def build(config: NetworkConfig) -> InterpreterNetwork | ImageCNN:
     """The untrained network that `config` describes."""
     return ImageCNN(config) if config.ablation == "image_cnn" else InterpreterNetwork(config)

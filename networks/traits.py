@@ -19,7 +19,7 @@ class AgeScale(nn.Module):
 
     def forward(self, output: Tensor) -> Tensor:
         """(..., 1) standardised -> (...) years."""
-        return output.squeeze(-1) * self.std + self.mean
+        return output[..., 0] * self.std + self.mean
 
     def standardise(self, years: Tensor) -> Tensor:
         """(...) years -> (..., 1), the target of the training loss."""

@@ -1,0 +1,1 @@
+"""Trained networks -> ONNX -> model_repository/, each step checked before anything is published."""

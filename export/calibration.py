@@ -1,0 +1,58 @@
+"""Crops on which int8 ranges are chosen and precisions compared.
+
+Without crops of one's own: the public-domain portrait of Eileen Collins that scikit-image carries, aligned as the
+service aligns, under many small misalignments, lights, colours and noises.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from smile import alignment
+
+CROPS = 64
+LEFT_EYE, RIGHT_EYE = (204.2, 102.3), (247.1, 104.4)
+"""Eye centres in the portrait, (x, y) in pixels, found with the project's own landmarker."""
+
+
+def portrait_crops(count: int = CROPS, seed: int = 0) -> NDArray[np.uint8]:
+    """(count, 96, 96, 3) uint8 RGB; the same for the same seed."""
+    from skimage.data import astronaut
+
+    portrait = astronaut()  # type: ignore[no-untyped-call]
+    rng = np.random.default_rng(seed)
+    return np.stack([_varied(portrait, rng) for _ in range(count)])
+
+
+def load_crops(path: Path) -> NDArray[np.uint8]:
+    """Crops of an .npz (its one array) or of a directory of images, (N, 96, 96, 3) uint8 RGB.
+
+    Raises:
+        ValueError: nothing there, or not aligned crops of that shape.
+    """
+    if path.is_dir():
+        read = [cv2.imread(str(file)) for file in sorted(path.iterdir())]
+        crops = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in read if image is not None]
+        if not crops:
+            raise ValueError(f"{path} holds no images")
+        if any(crop.shape != crops[0].shape for crop in crops):
+            raise ValueError(f"{path}: the images differ in size")
+        stack = np.stack(crops)
+    else:
+        with np.load(path) as arrays:
+            stack = arrays[arrays.files[0]]
+    expected = (alignment.CROP_PX, alignment.CROP_PX, 3)
+    if stack.shape[1:] != expected or stack.dtype != np.uint8 or not len(stack):
+        raise ValueError(f"{path} holds {stack.dtype} {stack.shape}, not uint8 (N, {', '.join(map(str, expected))})")
+    return stack.astype(np.uint8)
+
+
+def _varied(portrait: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    eyes = np.array([LEFT_EYE, RIGHT_EYE]) + rng.normal(0, 1.0, (2, 2))
+    crop = alignment.warp(portrait, alignment.similarity(eyes[0], eyes[1]))
+    light = (crop / 255.0) ** rng.uniform(0.6, 1.6) * rng.uniform(0.6, 1.3) * rng.uniform(0.85, 1.15, 3)
+    noisy = 255.0 * light + rng.normal(0, rng.uniform(0, 5), crop.shape)
+    flipped = noisy[:, ::-1] if rng.random() < 0.5 else noisy
+    return np.clip(flipped, 0, 255).round().astype(np.uint8)

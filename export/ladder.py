@@ -1,0 +1,118 @@
+"""The check ladder: an exported graph climbs it rung by rung, and each rung refuses with an error of its own.
+
+ExportError
+├── InvalidGraph       onnx.checker refuses it
+├── WrongNames         an input or output is missing, unexpected or out of order
+├── WrongDtype         another element type than the contract's
+├── WrongAxes          an axis that should be dynamic is fixed, or the other way round
+├── WrongShape         an answer of another shape than promised
+├── WrongValues        an answer too far from torch's
+└── WrongSum           a distribution that does not add up to 1
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from smile.tensors import Graph, Tensor
+
+Feeds = Mapping[str, NDArray[np.generic]]
+Answers = Mapping[str, NDArray[np.generic]]
+
+
+class ExportError(Exception):
+    """The export is refused; nothing is published."""
+
+
+class InvalidGraph(ExportError):
+    pass
+
+
+class WrongNames(ExportError):
+    pass
+
+
+class WrongDtype(ExportError):
+    pass
+
+
+class WrongAxes(ExportError):
+    pass
+
+
+class WrongShape(ExportError):
+    pass
+
+
+class WrongValues(ExportError):
+    pass
+
+
+class WrongSum(ExportError):
+    pass
+
+
+def check_interface(model: onnx.ModelProto, graph: Graph) -> None:
+    """Compare names, dtypes and axes with the contract, then run onnx.checker."""
+    for side, values, tensors in (
+        ("input", model.graph.input, graph.inputs),
+        ("output", model.graph.output, graph.outputs),
+    ):
+        names, expected = [value.name for value in values], [tensor.name for tensor in tensors]
+        if names != expected:
+            raise WrongNames(f"{graph.name}: {side}s are {names}, expected {expected}")
+        for value, tensor in zip(values, tensors, strict=True):
+            _check_type(graph, value.type.tensor_type, tensor)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InvalidGraph(f"{graph.name}: {error}") from error
+
+
+def check_values(
+    session: ort.InferenceSession,
+    graph: Graph,
+    reference: Callable[[Feeds], Answers],
+    grid: Iterable[Feeds],
+    tolerance: Mapping[str, float],
+    sums: Mapping[str, float],
+) -> dict[str, float]:
+    """Compare the graph's answers with the reference's on every feed of `grid`.
+
+    Args:
+        reference: gives what the outputs should be.
+        tolerance: largest difference allowed, for each output, in its unit.
+        sums: outputs whose last axis is a distribution, and how far from 1 it may sum.
+
+    Returns:
+        the largest absolute difference seen of each output.
+    """
+    largest = dict.fromkeys(tolerance, 0.0)
+    for feeds in grid:
+        answers = dict(zip(tolerance, session.run(list(tolerance), dict(feeds)), strict=True))
+        expected = reference(feeds)
+        where = f"{graph.name} at " + ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
+        for name, limit in tolerance.items():
+            if answers[name].shape != expected[name].shape:
+                raise WrongShape(f"{where}: {name} is {answers[name].shape}, expected {expected[name].shape}")
+            gap = float(np.abs(answers[name].astype(np.float64) - expected[name].astype(np.float64)).max())
+            if not gap <= limit:
+                raise WrongValues(f"{where}: {name} differs by {gap:.3g}, more than {limit:g}")
+            largest[name] = max(largest[name], gap)
+        for name, limit in sums.items():
+            error = float(np.abs(answers[name].sum(axis=-1, dtype=np.float64) - 1.0).max())
+            if not error <= limit:
+                raise WrongSum(f"{where}: {name} sums to 1 only within {error:.3g}, more than {limit:g}")
+    return largest
+
+
+def _check_type(graph: Graph, found: onnx.TypeProto.Tensor, tensor: Tensor) -> None:
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(found.elem_type).name
+    if dtype != tensor.dtype:
+        raise WrongDtype(f"{graph.name}: {tensor.name} is {dtype}, expected {tensor.dtype}")
+    axes = tuple(axis.dim_param or axis.dim_value for axis in found.shape.dim)
+    if axes != tensor.axes:
+        raise WrongAxes(f"{graph.name}: {tensor.name} has axes {list(axes)}, expected {list(tensor.axes)}")

@@ -1,0 +1,84 @@
+"""The whole export: trace, check, quantise, compare, publish."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import gate, ladder, parity, precision, triton
+from export.publish import next_version, publish
+from export.release import Release
+from export.tracing import trace
+from smile.tensors import BACKBONE, RELATIONS
+
+GATE_FRAMES = 8
+"""The held-out crops are compared as clips of this length."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where both graphs were published, and what the lower precisions changed."""
+
+    version: int
+    directories: tuple[Path, Path]
+    differences: dict[str, gate.Differences]
+
+
+def export(
+    release: Release,
+    repository: Path,
+    calibration: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    *,
+    version: int | None = None,
+) -> Exported:
+    """Write `release` into the repository as its next version.
+
+    Args:
+        calibration: (N, 96, 96, 3) uint8 RGB crops on which int8 ranges are chosen.
+        held_out: other crops, at least 16, on which precisions are compared.
+        version: instead of the next one.
+
+    Raises:
+        ExportError: a check failed, and nothing was published.
+        FileExistsError: the version exists.
+    """
+    card = release.card
+    print("tracing")
+    exact = trace(release.backbone, BACKBONE, card)
+    relations = trace(release.relations, RELATIONS, card)
+    backbones = {
+        "int8": precision.int8(exact, calibration, card),
+        "float16": precision.float16(release.backbone, card),
+    }
+    for model in (exact, *backbones.values()):
+        ladder.check_interface(model, BACKBONE)
+    ladder.check_interface(relations, RELATIONS)
+
+    print("comparing with torch")
+    sessions = {name: parity.session(model) for name, model in {"float32": exact, **backbones}.items()}
+    joint = parity.session(relations)
+    gaps = parity.check(sessions["float32"], release.backbone, BACKBONE, parity.backbone_grid(held_out))
+    gaps |= parity.check(joint, release.relations, RELATIONS, parity.relations_grid())
+    print("  largest differences: " + ", ".join(f"{name} {gap:.2g}" for name, gap in gaps.items()))
+
+    clips = held_out[: len(held_out) // GATE_FRAMES * GATE_FRAMES].reshape(-1, GATE_FRAMES, *held_out.shape[1:])
+    differences = {}
+    for name in backbones:
+        differences[name] = gate.measure(sessions["float32"], sessions[name], joint, clips)
+        print(f"  {name} against float32: {differences[name]}")
+        gate.check(name, differences[name])
+
+    version = version or next_version(repository, (BACKBONE.name, RELATIONS.name))
+    contents = {
+        BACKBONE: {triton.MODEL_FILE: backbones["int8"], triton.FLOAT16_FILE: backbones["float16"]},
+        RELATIONS: {triton.MODEL_FILE: relations},
+    }
+    directories = []
+    for graph, models in contents.items():
+        files = {name: model.SerializeToString(deterministic=True) for name, model in models.items()}
+        directories.append(publish(repository, graph.name, version, files, triton.config(graph, card)))
+        for name, content in files.items():
+            print(f"published {directories[-1] / name} ({len(content) / 1e6:.2f} MB)")
+    return Exported(version, (directories[0], directories[1]), differences)
