@@ -14,9 +14,10 @@ MIN_AMPLITUDE = 0.10
 """Least rise of the mouth ratio above rest that counts as a smile. Broad smiles of real clips rise by 0.19 to 0.24,
 talking moves the ratio by up to 0.08."""
 REST_QUANTILE = 0.05
-"""Rest is this quantile of the smoothed ratio: low, since a clip may be mostly smile; not the least, which is a pout."""
-ONSET_SHARE, APEX_SHARE = 0.1, 0.9
-"""Shares of the amplitude between which the face is rising or falling, as for the rise time of a pulse."""
+"""Rest is this quantile of the smoothed ratio: low, since a clip may be mostly smile; not the least,
+which is a pout."""
+ONSET_SHARE, APEX_SHARE = 0.1, 0.8
+"""Shares of the amplitude between which the face is rising or falling. A held smile wavers by a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class SmileCourse:
         apex_s: where it has widened and is held.
         offset_s: where it begins to relax: the last moment at the apex.
         baseline: ratio at rest, nan where it was never measured.
-        amplitude: highest ratio above rest, 0 where it was never measured. Given also where it is too small for a smile.
+        amplitude: highest ratio above rest, 0 where it was never measured; given also where it is too small for a
+            smile.
     """
 
     has_smile: bool
