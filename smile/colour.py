@@ -1,16 +1,21 @@
 """From a decoded frame to 8-bit sRGB: the stream's own matrix and range, wide gamut, HDR, alpha.
 
 SDR frames take one pass of swscale. PQ, HLG and wide-gamut frames go on through tables: to linear light with SDR white
-(203 cd/m², ITU-R BT.2408) at 1.0, to BT.709 primaries, and through a highlight knee to the sRGB curve.
+(203 cd/m², ITU-R BT.2408) at 1.0, to BT.709 primaries, and through a highlight knee to the sRGB curve. The tables cost
+ten times as much per pixel as swscale, so these frames are reduced to TABLE_FRAME_PX. SDR frames keep their size:
+reducing one costs more than converting it whole.
 """
 
 from functools import cache
+from typing import cast
 
 import cv2
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
 
 SDR_WHITE_NITS = 203.0
 """Luminance of SDR white in an HDR signal (ITU-R BT.2408)."""
@@ -19,9 +24,10 @@ HLG_SYSTEM_GAMMA = 1.2
 """HLG's OOTF for a display of HLG_PEAK_NITS (ITU-R BT.2100 table 5)."""
 KNEE = 0.8
 """Linear light above this (1.0 = SDR white) is compressed towards 1.0 instead of being clipped."""
-TABLE_BITS = 12
-LINEAR_RANGE = 8.0
-"""Linear light at the end of the output table, far into the knee."""
+LINEAR_RANGE = 2.0
+"""Linear light at the end of the output table, where the knee has reached 255."""
+TABLE_FRAME_PX = 1280
+"""Frames that go through the tables are first reduced to this longer side."""
 LUMINANCE_2020 = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
 TO_BT709 = {
     ColorPrimaries.BT2020: np.array(
@@ -53,7 +59,7 @@ class Converter:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def rgb(self, frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    def rgb(self, frame: VideoFrame, width: int, height: int) -> Pixels:
         """Convert and resize one frame.
 
         Args:
@@ -63,24 +69,33 @@ class Converter:
         Returns:
             (height, width, 3) uint8 sRGB, alpha composited on black.
         """
-        tables = is_hdr(frame) or frame.color_primaries in TO_BT709
         alpha = any(component.is_alpha for component in frame.format.components)
         converted = self._reformatter.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb48le" if tables else "rgba" if alpha else "rgb24",
+            format="rgba" if alpha else "rgb24",
             src_colorspace=_matrix(frame),
             src_color_range=_range(frame),
             interpolation=Interpolation.AREA if width < frame.width else Interpolation.BILINEAR,
             threads=1,
         )
-        pixels = converted.to_ndarray()
-        if tables:
-            return _through_tables(pixels, frame.color_trc, frame.color_primaries)
+        pixels = cast(Pixels, converted.to_ndarray())
         if alpha:
-            return _on_black(pixels)
-        return pixels
+            pixels = _on_black(pixels)
+        return _through_tables(pixels, frame.color_trc, frame.color_primaries) if needs_tables(frame) else pixels
+
+
+def working_size(frame: VideoFrame, width: int, height: int) -> tuple[int, int]:
+    """The (width, height) at which a frame that is shown at `width` x `height` is best converted."""
+    longer = max(width, height)
+    if longer <= TABLE_FRAME_PX or not needs_tables(frame):
+        return width, height
+    return max(1, round(width * TABLE_FRAME_PX / longer)), max(1, round(height * TABLE_FRAME_PX / longer))
+
+
+def needs_tables(frame: VideoFrame) -> bool:
+    return is_hdr(frame) or frame.color_primaries in TO_BT709
 
 
 def is_hdr(frame: VideoFrame) -> bool:
@@ -102,44 +117,47 @@ def _range(frame: VideoFrame) -> int:
 
 @cache
 def _to_linear(transfer: int) -> NDArray[np.float32]:
-    """(4096,) linear light of a code value: SDR and PQ relative to SDR white, HLG scene light in 0..1."""
-    code = np.linspace(0.0, 1.0, 1 << TABLE_BITS)
-    if transfer == ColorTrc.SMPTE2084:  # SMPTE ST 2084 eq. 4.1
+    """(256,) linear light of an 8-bit code value: SDR and PQ relative to SDR white, HLG scene light in 0..1."""
+    code = np.linspace(0.0, 1.0, 256)
+    if transfer == ColorTrc.SMPTE2084:  # SMPTE ST 2084, eq. 4.1
         root = code ** (1 / 78.84375)
-        linear = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
-        return (linear * (10_000.0 / SDR_WHITE_NITS)).astype(np.float32)
-    if transfer == ColorTrc.ARIB_STD_B67:  # ITU-R BT.2100 table 5, inverse OETF
+        nits = 10_000.0 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+        linear = nits / SDR_WHITE_NITS
+    elif transfer == ColorTrc.ARIB_STD_B67:  # ITU-R BT.2100 table 5, inverse OETF
         a, b, c = 0.17883277, 0.28466892, 0.55991073
-        return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12).astype(np.float32)
-    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
+        linear = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    else:
+        linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear, np.float32)
 
 
 @cache
-def _to_srgb(hdr: bool) -> NDArray[np.uint8]:
-    """(4096,) sRGB code values of the square root of linear light over LINEAR_RANGE, HDR through the knee."""
-    linear = np.linspace(0.0, 1.0, 1 << TABLE_BITS) ** 2 * LINEAR_RANGE
+def _to_srgb(hdr: bool) -> Pixels:
+    """(256,) sRGB code value of the square root of linear light over LINEAR_RANGE; HDR goes through the knee."""
+    linear = np.linspace(0.0, 1.0, 256) ** 2 * LINEAR_RANGE
     if hdr:
         linear = np.where(linear <= KNEE, linear, 1 - (1 - KNEE) * np.exp(-(linear - KNEE) / (1 - KNEE)))
     linear = np.minimum(linear, 1.0)
     code = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(code * 255).astype(np.uint8)
+    return np.asarray(np.rint(code * 255), np.uint8)
 
 
-def _through_tables(pixels: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.uint8]:
-    """(H, W, 3) uint16 R'G'B' in the stream's transfer and primaries -> uint8 sRGB."""
-    linear = _to_linear(transfer)[pixels >> (16 - TABLE_BITS)]
+def _through_tables(pixels: Pixels, transfer: int, primaries: int) -> Pixels:
+    """(H, W, 3) uint8 R'G'B' in the stream's transfer and primaries -> uint8 sRGB."""
+    linear = cv2.LUT(pixels, _to_linear(transfer))
     if transfer == ColorTrc.ARIB_STD_B67:
-        luminance = cv2.pow(cv2.transform(linear, LUMINANCE_2020), HLG_SYSTEM_GAMMA - 1)
-        linear *= (luminance * (HLG_PEAK_NITS / SDR_WHITE_NITS))[..., None]
+        gain = cv2.pow(cv2.transform(linear, LUMINANCE_2020), HLG_SYSTEM_GAMMA - 1) * (HLG_PEAK_NITS / SDR_WHITE_NITS)
+        linear = cv2.multiply(linear, cv2.merge([gain, gain, gain]))
     if primaries in TO_BT709:
         linear = cv2.transform(linear, TO_BT709[ColorPrimaries(primaries)])
-    scaled = np.sqrt(np.clip(linear, 0, LINEAR_RANGE) / LINEAR_RANGE) * ((1 << TABLE_BITS) - 1)
-    return _to_srgb(transfer in HDR_TRANSFERS)[np.rint(scaled).astype(np.uint16)]
+    root = cv2.sqrt(cv2.threshold(linear, 0.0, 0.0, cv2.THRESH_TOZERO)[1])
+    index = cv2.convertScaleAbs(root, alpha=255 / LINEAR_RANGE**0.5)
+    return cast(Pixels, cv2.LUT(index, _to_srgb(transfer in HDR_TRANSFERS)))
 
 
-def _on_black(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _on_black(pixels: Pixels) -> Pixels:
     """(H, W, 4) RGBA with straight alpha -> (H, W, 3)."""
     alpha = pixels[..., 3:]
     if alpha.min() == 255:
         return np.ascontiguousarray(pixels[..., :3])
-    return (pixels[..., :3] * (alpha / np.float32(255)) + 0.5).astype(np.uint8)
+    return np.asarray(pixels[..., :3] * (alpha / np.float32(255)) + 0.5, np.uint8)

@@ -1,13 +1,14 @@
 """How a decoded picture is shown: turned and mirrored by its display matrix, its pixels made square."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 import cv2
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
 MAX_PIXEL_ASPECT = 4.0
@@ -37,7 +38,8 @@ class Geometry:
         if not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
             pixel_aspect = 1.0
         stored = (frame.width, frame.height)
-        data = next((bytes(side) for side in frame.side_data if side.type is Type.DISPLAYMATRIX), None)
+        side_data = cast(Iterable[SideData], frame.side_data)
+        data = next((bytes(side) for side in side_data if side.type is Type.DISPLAYMATRIX), None)
         if data is None:
             return cls(stored, pixel_aspect)
         a, b, _, c, d = struct.unpack("=5i", data[:20])  # x' = a x + c y, y' = b x + d y
@@ -73,7 +75,8 @@ class Geometry:
     def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn and mirror (H, W, 3) pixels as stored into pixels as shown."""
         if self.transpose:
-            pixels = cv2.transpose(pixels)
+            pixels = cast(NDArray[np.uint8], cv2.transpose(pixels))
         if self.mirror_x or self.mirror_y:
-            pixels = cv2.flip(pixels, -1 if self.mirror_x and self.mirror_y else 1 if self.mirror_x else 0)
+            axes = -1 if self.mirror_x and self.mirror_y else int(self.mirror_x)
+            pixels = cast(NDArray[np.uint8], cv2.flip(pixels, axes))
         return pixels

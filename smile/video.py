@@ -5,7 +5,7 @@ never from a frame index. Memory does not grow with the length of the clip.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,29 +16,25 @@ from typing import BinaryIO, Self, TypeVar
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer
-from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from smile.colour import Converter, is_hdr
+from smile.colour import Converter, is_hdr, working_size
+from smile.container import (
+    READABLE,
+    declared_duration,
+    nominal_interval,
+    open_container,
+    picture_stream,
+    set_threads,
+)
 from smile.errors import FrameTooLarge, UnreadableVideo, VideoTooLong
 from smile.geometry import Geometry
 from smile.sampling import FRAME_RATE_HZ, stride_at
 
-CONTAINERS = (
-    "3g2,3gp,apng,asf,asf_o,av1,avi,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mp4,mpeg,"
-    "mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,vvc,webm,webp,wtv,yuv4mpegpipe"
-)
-"""Demuxers that may be used. Stills, sound, text, devices and every playlist that opens other files stay out."""
-READABLE = "Send a video such as MP4, MOV, WebM, MKV, AVI or an animated GIF."
-NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-NOMINAL_RATE_HZ = 25.0
-NOMINAL_RATE_RANGE_HZ = (1.0, 240.0)
 TIME_TOLERANCE_S = 1e-3
 """Resolution of timestamps in Matroska and WebM."""
 TIE_S = 1e-6
-IO_BYTES = 1 << 18
 MAX_READ_FAILURES = 16
 """Consecutive errors of the demuxer after which the rest of a file is given up."""
 
@@ -65,6 +61,7 @@ class VideoInfo:
         mirrored: whether the display matrix also mirrors the picture.
         declared_duration_s: from the container's header; None where there is none.
         declared_rate_hz: mean frame rate by the header; None where there is none.
+        scale: size of `Sample.rgb` over `width` x `height`; below 1 only for HDR and wide-gamut frames.
         hdr: tagged PQ or HLG.
         bit_depth: of the first component.
     """
@@ -77,6 +74,7 @@ class VideoInfo:
     mirrored: bool
     declared_duration_s: float | None
     declared_rate_hz: float | None
+    scale: float
     hdr: bool
     bit_depth: int
 
@@ -144,16 +142,18 @@ class Video:
             if isinstance(source, (str, os.PathLike)):
                 source = resources.enter_context(open(source, "rb"))
             self._check_header(source)
-            self._container = resources.enter_context(_open(source, {"max_pixels": str(limits.max_pixels)}))
-            self._stream = _picture_stream(self._container)
+            self._container = resources.enter_context(open_container(source, {"max_pixels": str(limits.max_pixels)}))
+            self._stream = picture_stream(self._container)
+            set_threads(self._stream)
             self._time_base = self._stream.time_base or Fraction(1, av.time_base)
-            self._nominal_s = _nominal_interval(self._stream)
+            self._nominal_s = nominal_interval(self._stream)
             self._frames = self._timed_frames()
             resources.callback(self._frames.close)
             self._first = next(self._frames, None)
             if self._first is None:
                 raise UnreadableVideo(f"No picture in this file can be decoded. {READABLE}")
             self._geometry = self._geometry_of(self._first[1])
+            self._size = working_size(self._first[1], *self._geometry.shown)
             self.info = self._describe(self._first[1])
             self._resources = resources.pop_all()
 
@@ -184,13 +184,12 @@ class Video:
 
     def _check_header(self, file: BinaryIO) -> None:
         """Refuse by the header alone, before any decoder exists."""
-        with _open(file, {"codec_whitelist": "none"}) as header:
-            stream = _picture_stream(header)
+        with open_container(file, {"codec_whitelist": "none"}) as header:
+            stream = picture_stream(header)
             self._check_pixels(stream.width, stream.height)
-            self._declared_s = _declared_duration(header, stream)
+            self._declared_s = declared_duration(header, stream)
             if self._declared_s is not None and self._declared_s > self._limits.max_duration_s:
                 self._refuse_duration(self._declared_s)
-        file.seek(0)
 
     def _check_pixels(self, width: int, height: int) -> None:
         if width * height > self._limits.max_pixels:
@@ -220,6 +219,7 @@ class Video:
             mirrored=self._geometry.mirrored,
             declared_duration_s=self._declared_s,
             declared_rate_hz=float(rate) if rate else None,
+            scale=max(self._size) / max(width, height),
             hdr=is_hdr(frame),
             bit_depth=frame.format.components[0].bits,
         )
@@ -249,7 +249,7 @@ class Video:
             self.report.packets_damaged += 1
             return []
 
-    def _timed_frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
+    def _timed_frames(self) -> Generator[tuple[float, av.VideoFrame], None, None]:
         """(presentation time, frame), the first at 0, strictly increasing; within the limits."""
         start_s = previous_s = -self._nominal_s
         for frame in self._decoded():
@@ -286,8 +286,10 @@ class Video:
     def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Convert, make square, turn upright; a frame of another size is fitted into the size of the first."""
         geometry = self._geometry_of(frame)
-        pixels = geometry.upright(self._converter.rgb(frame, *geometry.square))
-        return pixels if geometry.shown == self._geometry.shown else _fit(pixels, *self._geometry.shown)
+        width, height = working_size(frame, *geometry.shown)
+        stored = (height, width) if geometry.transpose else (width, height)
+        pixels = geometry.upright(self._converter.rgb(frame, *stored))
+        return pixels if (width, height) == self._size else _fit(pixels, *self._size)
 
 
 def resample(
@@ -318,40 +320,6 @@ def resample(
         end = ceil((held[0] + last_s - TIME_TOLERANCE_S) * rate_hz)
         if end > done:
             yield range(done, end), *held
-
-
-def _open(file: BinaryIO, options: dict[str, str]) -> InputContainer:
-    """Open a container that can reach nothing but `file`: known formats only, no protocol, no nested file."""
-    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", **options}
-    try:
-        return av.open(file, mode="r", options=options, buffer_size=IO_BYTES, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise UnreadableVideo(f"This is not a video that can be read. {READABLE}") from error
-
-
-def _picture_stream(container: InputContainer) -> VideoStream:
-    """The first stream of moving pictures; packets of all others are dropped by the demuxer."""
-    pictures = [stream for stream in container.streams.video if not stream.disposition & NOT_PICTURES]
-    if not pictures:
-        raise UnreadableVideo(f"There are no moving pictures in this file. {READABLE}")
-    for stream in container.streams:
-        if stream is not pictures[0]:
-            stream.discard = Discard.all
-    return pictures[0]
-
-
-def _declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds by the header of the stream, else of the container."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / av.time_base
-
-
-def _nominal_interval(stream: VideoStream) -> float:
-    """Seconds from frame to frame by the header, where that is credible."""
-    rate_hz = float(stream.average_rate or stream.guessed_rate or NOMINAL_RATE_HZ)
-    low, high = NOMINAL_RATE_RANGE_HZ
-    return 1 / (rate_hz if low <= rate_hz <= high else NOMINAL_RATE_HZ)
 
 
 def _fit(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -1,0 +1,66 @@
+"""Opening a file of unknown origin: which containers are read, what a header may claim, how it is decoded."""
+
+from typing import BinaryIO
+
+import av
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from smile.errors import UnreadableVideo
+
+CONTAINERS = (
+    "3g2,3gp,apng,asf,asf_o,av1,avi,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mp4,mpeg,"
+    "mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,vvc,webm,webp,wtv,yuv4mpegpipe"
+)
+"""Demuxers that may be used. Stills, sound, text, devices and every playlist that opens other files stay out."""
+READABLE = "Send a video such as MP4, MOV, WebM, MKV, AVI or an animated GIF."
+NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+NOMINAL_RATE_HZ = 25.0
+NOMINAL_RATE_RANGE_HZ = (1.0, 240.0)
+IO_BYTES = 1 << 18
+FRAME_THREADS_ABOVE_PX = 1920 * 1088
+"""Frame threads cost an eighth more CPU for each frame, so they are used only where decoding is the slowest stage."""
+
+
+def open_container(file: BinaryIO, options: dict[str, str]) -> InputContainer:
+    """Open a container that can reach nothing but `file`: known formats only, no protocol, no nested file."""
+    file.seek(0)
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", **options}
+    try:
+        return av.open(file, mode="r", options=options, buffer_size=IO_BYTES, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise UnreadableVideo(f"This is not a video that can be read. {READABLE}") from error
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    """The first stream of moving pictures; packets of all others are dropped by the demuxer."""
+    pictures = [stream for stream in container.streams.video if not stream.disposition & NOT_PICTURES]
+    if not pictures:
+        raise UnreadableVideo(f"There are no moving pictures in this file. {READABLE}")
+    for stream in container.streams:
+        if stream is not pictures[0]:
+            stream.discard = Discard.all
+    return pictures[0]
+
+
+def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds by the header of the stream, else of the container."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
+
+
+def nominal_interval(stream: VideoStream) -> float:
+    """Seconds from frame to frame by the header, where that is credible."""
+    rate_hz = float(stream.average_rate or stream.guessed_rate or NOMINAL_RATE_HZ)
+    low, high = NOMINAL_RATE_RANGE_HZ
+    return 1 / (rate_hz if low <= rate_hz <= high else NOMINAL_RATE_HZ)
+
+
+def set_threads(stream: VideoStream) -> None:
+    """One thread for a decoder, two for large frames."""
+    large = stream.width * stream.height > FRAME_THREADS_ABOVE_PX
+    stream.codec_context.thread_type = ThreadType.FRAME if large else ThreadType.NONE
+    stream.codec_context.thread_count = 2 if large else 1
