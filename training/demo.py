@@ -13,7 +13,8 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from smile.faces import FaceLandmarker, mouth_ratio
+from smile.faces import mouth_ratio
+from smile.landmarker import FaceLandmarker
 from training.motion import Still
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan

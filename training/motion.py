@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX
-from smile.faces import Landmarks, eye_centres, mouth_ratio
+from smile.faces import eye_centres, mouth_ratio
+from smile.mesh import Landmarks
 from smile.regions import REGIONS
 from training.smile_plan import HEAD_MOVES
 
@@ -81,6 +82,10 @@ APERTURES = (0, 2, 7)
 """Regions that also open or close something: the two eyes and the mouth."""
 CONFINED_TAPER_PX = 8.0
 """A confined field fades to nothing over this many pixels of the aligned crop outside its region."""
+CONFINED_EYE = (Bump((105, 334), 0.0, 0.05, 0.20, 0.10),)
+"""Confined eyes move brow and lids only: the eye corners, by which crops are aligned, would carry it everywhere."""
+CONFINED_PEAK = 0.09
+"""Largest displacement of a confined region at coefficient 1, in D (4 px of the crop): all are equally visible."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,10 @@ def fields(still: Still, *, confined: bool = False) -> Fields:
 
     inside = _inside_face(grid, marks)[..., None]
     windows = [_window(grid, k) if confined else 1.0 for k in range(len(REGIONS))]
-    regions = [_push(grid, marks, bumps, side) * inside * windows[k] for k, (bumps, side) in enumerate(BUMPS)]
+    regions = []
+    for k, (bumps, side) in enumerate(BUMPS):
+        region = _push(grid, marks, CONFINED_EYE if confined and bumps is EYE else bumps, side) * inside * windows[k]
+        regions.append(region * (CONFINED_PEAK / np.hypot(*np.moveaxis(region, -1, 0)).max()) if confined else region)
     lips = _aperture(grid, marks[list(_LIPS_UPPER)], marks[list(_LIPS_LOWER)], reach=0.30)
     lids = [_aperture(grid, marks[list(upper)], marks[list(lower)], reach=0.10) for upper, lower in _LIDS]
     apertures = [f * inside * windows[k] for k, f in zip(APERTURES, (*lids, lips), strict=True)]
@@ -174,7 +182,7 @@ def _push(
 def _aperture(
     grid: NDArray[np.float64], upper: NDArray[np.float64], lower: NDArray[np.float64], reach: float
 ) -> NDArray[np.float64]:
-    """Opening of a slit: between its rims the field grows linearly, beyond them skin moves along and fades in `reach`."""
+    """Opening of a slit: between its rims the field grows linearly; beyond, skin moves along and fades in `reach`."""
     x, y = grid[..., 0], grid[..., 1]
     rims = [np.interp(x, rim[:, 0], rim[:, 1]) for rim in (upper, lower)]
     half = np.maximum((rims[1] - rims[0]) / 2, 0.0)
@@ -209,7 +217,7 @@ def _window(grid: NDArray[np.float64], region: int) -> NDArray[np.float64]:
 
 
 def _head(grid: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """One field per head move: rigid on the head, fading into the surroundings; yaw and pitch through a generic depth."""
+    """One field for each head move: rigid on the head, fading around it; yaw and pitch by a generic depth."""
     x, y = grid[..., 0], grid[..., 1]
     radius = np.hypot(x / 1.7, (y - 0.35) / 2.1)
     ramp = np.clip((1.9 - radius) / 0.9, 0.0, 1.0)

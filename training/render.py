@@ -4,6 +4,7 @@ Each frame is the still, resampled once: coarse displacement (a matrix product),
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -15,12 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from smile.faces import FaceLandmarker, mouth_ratio
-from training.motion import APERTURES, STEP_PX, Field, Fields, Still, cells, fields
+from smile.faces import mouth_ratio
+from smile.mesh import Mesh, roi_around
+from training.motion import APERTURES, STEP_PX, Field, Fields, Still, fields
 from training.smile_plan import SmilePlan
 
-MAX_COEFFICIENT = 1.5
-"""Further the fields would fold the skin."""
+MAX_COEFFICIENT = 1.25
+"""Further the mouth is pinched or torn rather than moved."""
+RESPONSE_AT = (-1.0, 0.0, 1.0)
+"""Coefficients of all regions at which the response of a still is measured."""
+NEUTRAL_REACH, SMILE_REACH = 0.57, 0.67
+"""Mouth ratios that a still must be able to come down and up to."""
 APERTURE_PER_COEFFICIENT = {0: -0.12, 2: -0.12, 7: 0.90}
 """Relative change of the opening at coefficient 1: lids narrow (AU 6), lips part."""
 MIN_APERTURE, MAX_APERTURE = 0.12, 1.3
@@ -46,38 +52,42 @@ class Actor:
 
     def coefficient(self, ratio: float) -> float:
         """Coefficient of all regions that brings the mouth to `ratio`, as far as the skin allows."""
-        if ratio <= self.response[1]:
-            slope = (self.response[1] - self.response[0]) / (RESPONSE_AT[1] - RESPONSE_AT[0])
-        else:
-            slope = (self.response[2] - self.response[1]) / (RESPONSE_AT[2] - RESPONSE_AT[1])
-        reach = (ratio - self.response[1]) / max(slope, 0.05)
-        return float(np.clip(reach, -MAX_COEFFICIENT, MAX_COEFFICIENT))
+        low, still, high = self.response
+        slope = still - low if ratio <= still else high - still
+        return float(np.clip((ratio - still) / max(slope, 0.05), -MAX_COEFFICIENT, MAX_COEFFICIENT))
 
-    def ratio(self, coefficient: float) -> float:
-        """Mouth ratio expected at a coefficient of all regions: the inverse of `coefficient`."""
-        return float(np.interp(coefficient, RESPONSE_AT, self.response))
+    def span(self, plan: SmilePlan) -> tuple[float, float]:
+        """Coefficients before and at the height of the smile; 1 apart for everybody where regions are confined."""
+        rest = self.coefficient(plan.rest_ratio)
+        if self.confined:
+            rest = min(max(rest, -1.0), 0.0)
+            return rest, rest + 1.0
+        return rest, self.coefficient(plan.apex_ratio)
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Smallest and largest mouth ratio that it can show."""
+        low, still, high = self.response
+        return still + MAX_COEFFICIENT * (low - still), still + MAX_COEFFICIENT * (high - still)
 
-RESPONSE_AT = (-1.0, 0.0, 1.0)
+    def suits(self) -> bool:
+        """Whether it can show both a neutral face and a smile."""
+        return self.reach[0] <= NEUTRAL_REACH and self.reach[1] >= SMILE_REACH
 
 
 def actor(still: Still, *, confined: bool = False) -> Actor:
     """Build the fields of a still and see by FaceMesh how far the mouth follows them."""
     able = fields(still, confined=confined)
-    calm = np.zeros(len(able.head))
+    calm = np.zeros((1, len(able.head)))
     ratios = []
-    for coefficient in RESPONSE_AT:
-        course = np.full(len(able.regions), coefficient)
-        frame = _warp(still, _displacements(able, course[None], apertures(course[None]), calm[None])[0])
-        ratios.append(_measured(frame, default=still.ratio))
+    with closing(Mesh()) as mesh:
+        for coefficient in RESPONSE_AT:
+            course = np.full((1, len(able.regions)), coefficient)
+            frame = _warp(still, _displacements(able, course, apertures(course), calm)[0])
+            rough = mesh(frame, roi_around(still.landmarks))
+            seen = None if rough is None else mesh(frame, roi_around(rough))
+            ratios.append(still.ratio if seen is None else mouth_ratio(seen))
     return Actor(still, able, tuple(ratios), confined)
-
-
-def _measured(frame: NDArray[np.uint8], default: float) -> float:
-    with FaceLandmarker() as landmarker:
-        landmarker.locate(frame)
-        landmarks = landmarker.locate(frame)
-    return default if landmarks is None else mouth_ratio(landmarks)
 
 
 def simulate_clip(
@@ -98,7 +108,7 @@ def simulate_clip(
     noise = _noise_bank(height, width, plan.noise, rng)
     shifts = rng.integers(0, NOISE_MARGIN_PX, size=(plan.frame_count, 2))
     times = plan.times()
-    rest, apex = player.coefficient(plan.rest_ratio), player.coefficient(plan.apex_ratio)
+    rest, apex = player.span(plan)
     courses = rest + (apex - rest) * plan.activity()
     openings = apertures(courses, plan.blinks())
     head = plan.head_at(times)

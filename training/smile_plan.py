@@ -8,6 +8,7 @@ Sizes of the effects are invented and moderate: nothing measured on a simulated 
 """
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class SmilePlan:
 
     Attributes:
         duration_s: length of the clip.
-        rest_ratio, apex_ratio: mouth-corner / outer-eye-corner distance aimed at, before and at the height of the smile.
+        rest_ratio, apex_ratio: mouth-corner / outer-eye-corner distance aimed at, before the smile and at its height.
         courses: one for each region, in id order.
         waver: relative depth, cycles per second and phase of the unsteadiness at the apex.
         head: for each of HEAD_MOVES, HEAD_WAVES times (amplitude, Hz, phase).
@@ -86,6 +87,12 @@ class SmilePlan:
     light: tuple[float, float, float]
     confined: bool = False
     frame_rate_hz: float = FRAME_RATE_HZ
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Inverse of `dataclasses.asdict`, also after a round trip through JSON."""
+        courses = tuple(Course(**course) for course in fields["courses"])
+        return cls(**{**fields, "courses": courses})
 
     @property
     def frame_count(self) -> int:
@@ -176,7 +183,7 @@ def draw_plan(age: float, gender: str, spontaneous: bool, rng: np.random.Generat
     )
 
 
-def draw_nuisance(duration_s: float, rng: np.random.Generator) -> dict:
+def draw_nuisance(duration_s: float, rng: np.random.Generator) -> dict[str, Any]:
     """What has nothing to do with the smile: head motion, blinks, noise, light."""
     head = tuple(
         tuple(
