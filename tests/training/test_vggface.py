@@ -254,7 +254,7 @@ def test_opencv_reads_the_same_caffemodel_alike(tmp_path):
     net = cv2.dnn.readNetFromCaffe(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"))
     weight, bias = caffemodel.load(tmp_path / "net.caffemodel")["conv1_1"]
     np.testing.assert_array_equal(net.getParam("conv1_1", 0), weight)
-    np.testing.assert_array_equal(net.getParam("conv1_1", 1).ravel(), bias)
+    np.testing.assert_array_equal(net.getParam("conv1_1", 1).ravel(), bias.ravel())
 
 
 def test_wrong_shape_missing_layer_and_nan_name_the_tensor(tmp_path):

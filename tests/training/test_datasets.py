@@ -1,0 +1,221 @@
+"""Listings are read by content, and every fault is reported with its file and line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training import datasets, published
+from training.datasets import Clip, Dataset, DatasetError
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared/docs/paper_tables.yaml"
+HEADER = "UvA-NEMO Smile Database\nFile details\n\nfile\tsubject\tgender\tage\ttype\n\n"
+ROWS = [
+    "001_deliberate_smile_2.mp4\t001\tmale\t34\tdeliberate",
+    "001_spontaneous_smile_1.mp4\t001\tmale\t34\tspontaneous",
+    "564_spontaneous_smile_22.mp4\t564\tfemale\t8\tspontaneous",
+]
+
+
+def uva_nemo(folder, rows=ROWS, header=HEADER, ending="\n", videos=None):
+    root = folder / "UvA-NEMO_SMILE_DATABASE"
+    (root / "videos").mkdir(parents=True, exist_ok=True)
+    details = root / "UvA-NEMO_Smile_Database_File_Details.txt"
+    details.write_bytes((header + "\n".join(rows) + "\n").replace("\n", ending).encode())
+    for row in rows if videos is None else videos:
+        (root / "videos" / row.replace(",", "\t").split()[0]).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("header", "ending", "separator"),
+    [(HEADER, "\r\n", "\t"), ("", "\n", "\t"), (HEADER, "\n", ", "), ("x\n", "\n", "   ")],
+)
+def test_uva_nemo_is_read_whatever_its_header_line_ends_and_separator(tmp_path, header, ending, separator):
+    """Three clips, their labels and the name of the set come from the content alone."""
+    rows = [row.replace("\t", separator) for row in ROWS]
+    dataset = datasets.read_uva_nemo(uva_nemo(tmp_path, rows, header, ending, videos=ROWS))
+    assert dataset.name == "UvA-NEMO Smile" and not dataset.simulated
+    first = dataset.clips[0]
+    assert (first.name, first.subject, first.age, first.gender, first.kind) == (
+        "001_deliberate_smile_2.mp4",
+        "001",
+        34,
+        "male",
+        "posed",
+    )
+    assert first.path.is_file() and [clip.kind for clip in dataset.clips[1:]] == ["spontaneous"] * 2
+    assert {subject: len(clips) for subject, clips in dataset.subjects.items()} == {"001": 2, "564": 1}
+
+
+def test_uva_nemo_disgust_names_itself(tmp_path):
+    """The expression in the file names decides which of the two databases it is."""
+    rows = ["003_deliberate_disgust_1.mp4\t003\tfemale\t41\tdeliberate"]
+    assert datasets.read_uva_nemo(uva_nemo(tmp_path, rows)).name == "UvA-NEMO Disgust"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "001_deliberate_smile_3.mp4\t001\tmale\t35\tdeliberate",
+            r":9: subject 001 has two ages: 34 in line 6, 35 here",
+        ),
+        ("001_deliberate_smile_3.mp4\t001\tfemale\t34\tdeliberate", r":9: subject 001 has two genders"),
+        ("002_deliberate_smile_3.mp4\t002\tboy\t34\tdeliberate", r":9: gender 'boy'"),
+        ("002_deliberate_smile_3.mp4\t002\tmale\tunknown\tdeliberate", r":9: age 'unknown'"),
+        ("002_deliberate_smile_3.mp4\t003\tmale\t34\tdeliberate", r":9: .* listed as of subject 003"),
+        ("002_deliberate_smile_3.mp4\t002\tmale\t34\tspontaneous", r":9: .* listed as of subject 002, spontaneous"),
+        ("002_deliberate_smile_3.mp4/002/male/34/deliberate", r":9: .* is not: file name, subject"),
+        ("002_forced_smile_3.mp4\t002\tmale\t34\tforced", r":9: the kind of 002_forced"),
+        ("see also: readme", r":9: a line among the clips that names none"),
+        (ROWS[0], r":9: 001_deliberate_smile_2.mp4 is listed already in line 6"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, row, message):
+    """The error says which line of which file is wrong, and how."""
+    with pytest.raises(DatasetError, match=r"File_Details\.txt" + message):
+        datasets.read_uva_nemo(uva_nemo(tmp_path, [*ROWS, row], videos=ROWS))
+
+
+def test_missing_and_extra_clips_are_named(tmp_path):
+    """What is listed must be there, and what is there must be listed."""
+    root = uva_nemo(tmp_path / "a", videos=ROWS[:1])
+    with pytest.raises(
+        DatasetError, match=r":7: .*001_spontaneous_smile_1.mp4 does not exist; 2 of 3 clips are missing"
+    ):
+        datasets.read_uva_nemo(root)
+    root = uva_nemo(tmp_path / "b", videos=[*ROWS, "777_deliberate_smile_1.mp4"])
+    with pytest.raises(DatasetError, match=r"1 clips \(777_deliberate_smile_1.mp4\) not in the details file"):
+        datasets.read_uva_nemo(root)
+
+
+def test_the_list_of_subjects_must_agree(tmp_path):
+    """An age in Subject_Details that contradicts the list of clips is an error."""
+    root = uva_nemo(tmp_path)
+    folder = root / "UvA-NEMO_SMILE_DATABASE"
+    file = folder / "UvA-NEMO_Smile_Database_Subject_Details.txt"
+    file.write_text("code\tgender\tage\n001\tmale\t34\n564\tfemale\t9\n")
+    with pytest.raises(DatasetError, match=r"Subject_Details\.txt:3: subject 564 is female, 8"):
+        datasets.read_uva_nemo(root)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_manifest_is_read_with_any_order_of_columns(tmp_path, separator):
+    """Extra columns are ignored, and paths are relative to the manifest."""
+    (tmp_path / "a b.mp4").touch()
+    lines = ["gender,clip,note,age,kind,subject", "Female,a b.mp4,fine,34,Posed,anna"]
+    (tmp_path / "mine.csv").write_text("\n".join(line.replace(",", separator) for line in lines))
+    dataset = datasets.read(tmp_path / "mine.csv")
+    assert dataset.name == "mine"
+    assert dataset.clips == (Clip("a b.mp4", tmp_path / "a b.mp4", "anna", 34, "female", "posed"),)
+
+
+def test_manifest_faults_name_file_and_line(tmp_path):
+    """A missing column, a short row and an absent file are told apart."""
+    path = tmp_path / "m.csv"
+    for text, message in (
+        ("clip,subject,age,gender\n", r"m\.csv:1: no column kind"),
+        ("clip|subject|age|gender|kind\n", r"m\.csv:1: no column clip"),
+        ("clip,subject,age,gender,kind\n\na.mp4,s,34\n", r"m\.csv:3: 3 fields where the header has 5"),
+        ("clip,subject,age,gender,kind\na.mp4,s,34,male,posed\n", r"m\.csv:2: .*a\.mp4 does not exist"),
+        ("clip,subject,age,gender,kind\n", r"m\.csv: lists no clip"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            datasets.read_manifest(path)
+
+
+def test_a_simulated_set_says_so_whatever_it_is_called(tmp_path):
+    """simulated.json wins over the layout of UvA-NEMO and over a name given by hand."""
+    root = uva_nemo(tmp_path)
+    (root / "simulated.json").write_text(json.dumps({"seed": 7}))
+    dataset = datasets.read(root)
+    assert dataset.simulated and dataset.name == "simulated smiles, seed 7"
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "m.csv").write_text("clip,subject,age,gender,kind\na.mp4,s,34,male,posed\n")
+    (tmp_path / "simulated.json").write_text(json.dumps({"name": "UvA-NEMO Smile"}))
+    assert datasets.read(tmp_path / "m.csv", "UvA-NEMO Smile").name == "simulated: UvA-NEMO Smile"
+
+
+def as_published():
+    """Labels with exactly the published counts: decades, cells and sexes can be met together."""
+    decades = published.paper()["counts"]["UvA-NEMO Smile"]["decades"]
+    firsts = {label: max(8, int(label.split("-")[0])) for label in decades}
+    ages = [age for label, count in decades.items() for age in [firsts[label]] * count]
+    ages[-1] = 76
+    spontaneous = [True] * 242 + [False] * 249 + [True] * 355 + [False] * 394
+    clips, subject = [], 0
+    limits = {8: 50, 10: 110, 20: 70, 30: 55, 40: 80, 50: 20, 60: 10, 70: 4, 76: 1}
+    used: dict[int, int] = {}
+    for index, (age, kind) in enumerate(zip(ages, spontaneous, strict=True)):
+        subject = used[age] = used.get(age, 0) + 1
+        code = f"{age:02}{subject % limits[age]:03}"
+        clips.append(Clip(f"{index:04}", Path("x"), code, age, "male", "spontaneous" if kind else "posed"))
+    codes = sorted({clip.subject for clip in clips})
+    women = set(codes[:185])
+    sexed = [Clip(c.name, c.path, c.subject, c.age, "female" if c.subject in women else "male", c.kind) for c in clips]
+    return Dataset("UvA-NEMO Smile", tuple(sexed))
+
+
+def test_published_counts_pass_and_a_moved_clip_is_named():
+    """A set with the published counts passes all checks; one clip of another kind fails exactly the checks it must."""
+    dataset = as_published()
+    published.require(published.check_counts(dataset))
+    old = dataset.clips[0]
+    moved = Clip(old.name, old.path, old.subject, old.age, old.gender, "posed")
+    checks = published.check_counts(Dataset(dataset.name, (moved, *dataset.clips[1:])))
+    failed = {check.name for check in checks if not check.passed}
+    assert failed == {"spontaneous clips", "posed clips", "spontaneous to 19", "posed to 19"}
+    with pytest.raises(published.CountsDiffer, match=r"FAIL posed to 19: 250 \(published: 249\)"):
+        published.require(checks)
+
+
+def test_the_printed_numbers_agree_with_each_other():
+    """Sums and weighted means over the printed cells give the printed totals (SPEC A8)."""
+    counts = published.paper()["counts"]["UvA-NEMO Smile"]
+    assert counts["clips"] == sum(counts["decades"].values()) == counts["posed_clips"] + counts["spontaneous_clips"]
+    cells = ("spontaneous_to_19", "spontaneous_over_19", "posed_to_19", "posed_over_19")
+    assert counts["clips"] == sum(counts[cell] for cell in cells)
+    tables = published.paper()["tables"]
+    for row in tables["S Table 3"]["rows"]:
+        mean = sum(row["values"][decade] * n for decade, n in counts["decades"].items()) / counts["clips"]
+        assert mean == pytest.approx(row["values"]["all"], abs=0.011)
+    for row in tables["P0 Table 2"]["rows"]:
+        values = row["values"]
+        mean = (values["posed"] * counts["posed_clips"] + values["spontaneous"] * counts["spontaneous_clips"]) / 1240
+        assert mean == pytest.approx(values["all"], abs=0.011)
+    fdin = next(row["values"] for row in tables["P0 Table 5"]["rows"] if row["name"] == "FDIN")
+    correct = [round(fdin[cell] / 100 * counts[cell]) for cell in cells]
+    assert sum(correct) / counts["clips"] * 100 == pytest.approx(fdin["all"], abs=0.006)
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason="the transcription of the papers is not beside the checkout")
+def test_the_printed_numbers_are_those_of_the_papers():
+    """Every row copied into the project equals the transcription that was checked against the papers."""
+    source = yaml.safe_load(SHARED.read_text())["fdin"]
+    keys = {
+        "P0 Table 2": "P0_table2_age_ablation",
+        "P0 Table 3": "P0_table3_age_comparison",
+        "P0 Table 4": "P0_table4_gender_ablation",
+        "P0 Table 5": "P0_table5_gender_comparison",
+        "P1 Table 1": "P1_table1_age_ablation",
+        "P1 Table 2": "P1_table2_age_comparison",
+        "P1 Table 4": "P1_table4_gender_ablation",
+    }
+    for table, key in keys.items():
+        rows = [row.get("mae", row.get("acc")) for row in source[key]["rows"]]
+        printed = [[n for n in (row if isinstance(row, list) else [row]) if n is not None] for row in rows]
+        assert [list(row["values"].values()) for row in published.paper()["tables"][table]["rows"]] == printed
+    for table in ("P0 Table 1", "P1 Table 3"):
+        rows = [(row["mae"], row["se"]) for row in source["P0_table1_zero_vector_perturbation"]["rows"]]
+        ours = published.paper()["tables"][table]["rows"]
+        assert [(row["values"]["mae"], row["se"]) for row in ours] == rows
+
+
+def test_age_groups_are_half_open():
+    """65 belongs to 37-65 and 66 to 66+, as the papers' printed 37-66 is read."""
+    assert [datasets.age_group(age) for age in (7, 8, 12, 13, 19, 20, 36, 37, 65, 66, 99)] == (
+        ["0-7", "8-12", "8-12", "13-19", "13-19", "20-36", "20-36", "37-65", "37-65", "66+", "66+"]
+    )

@@ -1,0 +1,267 @@
+"""Labelled smile clips on disk: the UvA-NEMO databases as they are delivered, and a plain CSV manifest.
+
+    UvA-NEMO (smile or disgust)            manifest
+      .../*_File_Details.txt                 clip,subject,age,gender,kind
+      .../*_Subject_Details.txt (optional)   videos/a.mp4,s1,34,female,spontaneous
+      .../videos/*.mp4
+
+A set with a simulated.json in its folder is simulated: it says so in its name, everywhere and always.
+"""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from smile.tensors import GENDERS
+
+Kind = Literal["posed", "spontaneous"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+UVA_KINDS: dict[str, Kind] = {"deliberate": "posed", "posed": "posed", "spontaneous": "spontaneous"}
+"""The database's own word -> the papers'."""
+AGE_GROUPS = ((8, 12), (13, 19), (20, 36), (37, 65), (66, None))
+"""First and last year of the papers' age groups (SPEC A5)."""
+YOUNG_MAX = 19
+"""Last year of the papers' younger half (SPEC A8)."""
+SIMULATED = "simulated.json"
+COLUMNS = ("clip", "subject", "age", "gender", "kind")
+_SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
+_UVA_CLIP = re.compile(r"(\d{3})_([a-z]+)_([a-z]+)_(\d+)(\.mp4)?", re.IGNORECASE)
+
+
+class DatasetError(ValueError):
+    """A listing that cannot be trusted. The message names the file, and the line where there is one."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled clip.
+
+    Attributes:
+        name: as listed, such as "001_deliberate_smile_2.mp4"; unique in its set.
+        path: of the video.
+        subject: the person's code; unique in its set.
+        age: in whole years.
+        gender: as labelled, one of smile.tensors.GENDERS.
+        kind: posed or spontaneous.
+    """
+
+    name: str
+    path: Path
+    subject: str
+    age: int
+    gender: str
+    kind: Kind
+
+    @property
+    def age_group(self) -> str:
+        return age_group(self.age)
+
+    @property
+    def young(self) -> bool:
+        return self.age <= YOUNG_MAX
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips, sorted by name.
+
+    Attributes:
+        name: what every caption shows, such as "UvA-NEMO Smile" or "simulated smiles, seed 0".
+        simulated: the clips show no real smile.
+    """
+
+    name: str
+    clips: tuple[Clip, ...]
+    simulated: bool = False
+
+    @property
+    def subjects(self) -> dict[str, tuple[Clip, ...]]:
+        """Subject -> the subject's clips, both sorted."""
+        found: dict[str, list[Clip]] = {}
+        for clip in self.clips:
+            found.setdefault(clip.subject, []).append(clip)
+        return {subject: tuple(found[subject]) for subject in sorted(found)}
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over names and labels: two sets with one digest are split and scored alike."""
+        rows = [(clip.name, clip.subject, clip.age, clip.gender, clip.kind) for clip in self.clips]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def age_group(age: float) -> str:
+    """Label of the papers' age group, such as "20-36" or "66+"; "0-7" for those younger than any."""
+    for first, last in AGE_GROUPS:
+        if age >= first and (last is None or age < last + 1):
+            return f"{first}-{last}" if last else f"{first}+"
+    return f"0-{AGE_GROUPS[0][0] - 1}"
+
+
+def read(path: Path, name: str | None = None) -> Dataset:
+    """A folder is read as UvA-NEMO, a file as a manifest."""
+    return read_uva_nemo(path) if path.is_dir() else read_manifest(path, name)
+
+
+def read_uva_nemo(root: Path) -> Dataset:
+    """The UvA-NEMO Smile or Disgust database in `root`, or in a folder of it (SPEC C6).
+
+    Header lines and separators differ between copies, so lines are recognised by their content: those that begin with
+    three digits and an underscore are clips, everything before the first of them is header.
+    Raises DatasetError.
+    """
+    details = _only(root, "*_File_Details.txt")
+    clips: list[tuple[int, Clip]] = []
+    expressions: set[str] = set()
+    for number, line in enumerate(_lines(details), start=1):
+        if not re.match(r"\d{3}_", line):
+            if clips and line:
+                raise _at(details, number, f"a line among the clips that names none: {line[:60]!r}")
+            continue
+        fields = _SEPARATORS.split(line)
+        named = _UVA_CLIP.fullmatch(fields[0])
+        if named is None or len(fields) < 5:
+            raise _at(
+                details,
+                number,
+                f"{line[:60]!r} is not: file name, subject, gender, age, deliberate or spontaneous, separated by tabs",
+            )
+        code, kind, expression, _, suffix = named.groups()
+        file, subject, gender, age, listed_kind = fields[0] + ("" if suffix else ".mp4"), *fields[1:5]
+        if subject != code or listed_kind.lower() != kind.lower():
+            raise _at(details, number, f"{file} is listed as of subject {subject}, {listed_kind}")
+        expressions.add(expression.lower())
+        path = details.parent / "videos" / file
+        clips.append((number, _clip(details, number, file, path, subject, age, gender, UVA_KINDS.get(kind.lower()))))
+    if not clips:
+        raise DatasetError(f"{details}: no line begins with a clip's name, such as 001_deliberate_smile_2.mp4")
+    if len(expressions) != 1:
+        raise DatasetError(f"{details}: clips of several expressions: {', '.join(sorted(expressions))}")
+    _check_extra(details.parent / "videos", clips)
+    _check_subject_details(details.parent, clips)
+    return _dataset(details, clips, f"UvA-NEMO {expressions.pop().capitalize()}", root)
+
+
+def read_manifest(path: Path, name: str | None = None) -> Dataset:
+    """A CSV file with a header of the columns clip, subject, age, gender, kind, in any order; others are ignored.
+
+    Args:
+        name: of the data set; the file's own name where absent.
+
+    Clips are paths, absolute or relative to the manifest. Comma, semicolon and tab are understood as separators.
+    Raises DatasetError.
+    """
+    lines = _lines(path)
+    header = lines[0] if lines else ""
+    separator = max(",;\t", key=header.count)
+    columns = [column.strip().strip('"').lower() for column in header.split(separator)]
+    if missing := [column for column in COLUMNS if column not in columns]:
+        raise _at(path, 1, f"no column {', '.join(missing)} in the header {header[:80]!r}")
+    clips = []
+    reader = csv.reader(lines[1:], delimiter=separator)
+    for fields in reader:
+        number = reader.line_num + 1
+        if not any(fields):
+            continue
+        if len(fields) != len(columns):
+            raise _at(path, number, f"{len(fields)} fields where the header has {len(columns)}")
+        row = dict(zip(columns, (field.strip() for field in fields), strict=True))
+        kind = next((kind for kind in KINDS if kind == row["kind"].lower()), None)
+        clip = _clip(
+            path, number, row["clip"], path.parent / row["clip"], row["subject"], row["age"], row["gender"], kind
+        )
+        clips.append((number, clip))
+    if not clips:
+        raise DatasetError(f"{path}: lists no clip")
+    return _dataset(path, clips, name or path.stem, path.parent)
+
+
+def _clip(
+    file: Path, number: int, name: str, path: Path, subject: str, age: str, gender: str, kind: Kind | None
+) -> Clip:
+    if not name or not subject:
+        raise _at(file, number, "a clip without name or subject")
+    if not re.fullmatch(r"\d{1,3}", age):
+        raise _at(file, number, f"age {age!r} of {name} is not a whole number of years")
+    if gender.lower() not in GENDERS:
+        raise _at(file, number, f"gender {gender!r} of {name} is not one of {', '.join(GENDERS)}")
+    if kind is None:
+        raise _at(file, number, f"the kind of {name} is not one of {', '.join(KINDS)} (or deliberate, in UvA-NEMO)")
+    return Clip(name, path, subject, int(age), gender.lower(), kind)
+
+
+def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path) -> Dataset:
+    """Check what only the whole listing shows, and give the set its name."""
+    names: dict[str, int] = {}
+    people: dict[str, tuple[int, Clip]] = {}
+    for number, clip in clips:
+        if clip.name in names:
+            raise _at(listing, number, f"{clip.name} is listed already in line {names[clip.name]}")
+        names[clip.name] = number
+        first, other = people.setdefault(clip.subject, (number, clip))
+        for label in ("age", "gender"):
+            if getattr(other, label) != getattr(clip, label):
+                values = f"{getattr(other, label)} in line {first}, {getattr(clip, label)} here"
+                raise _at(listing, number, f"subject {clip.subject} has two {label}s: {values}")
+    if absent := [(number, clip) for number, clip in clips if not clip.path.is_file()]:
+        number, clip = absent[0]
+        raise _at(listing, number, f"{clip.path} does not exist; {len(absent)} of {len(clips)} clips are missing")
+    ordered = tuple(sorted((clip for _, clip in clips), key=lambda clip: clip.name))
+    simulation = next((path for folder in (listing.parent, root) if (path := folder / SIMULATED).is_file()), None)
+    return Dataset(_simulated_name(simulation) if simulation else name, ordered, simulation is not None)
+
+
+def _simulated_name(path: Path) -> str:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        name = str(record.get("name") or f"simulated smiles, seed {record['seed']}")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise DatasetError(f"{path}: neither `name` nor `seed` of the simulation can be read from it") from error
+    return name if name.lower().startswith("simulated") else f"simulated: {name}"
+
+
+def _check_extra(videos: Path, clips: list[tuple[int, Clip]]) -> None:
+    listed = {clip.path.name for _, clip in clips}
+    extra = sorted(path.name for path in videos.glob("*.mp4") if path.name not in listed)
+    if extra:
+        raise DatasetError(f"{videos}: {_some(extra)} not in the details file")
+
+
+def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
+    """Where the database's list of subjects is there, it must tell the same ages and genders."""
+    people = {clip.subject: clip for _, clip in clips}
+    for file in sorted(folder.glob("*_Subject_Details.txt")):
+        for number, line in enumerate(_lines(file), start=1):
+            fields = _SEPARATORS.split(line)
+            if len(fields) < 3 or fields[0] not in people:
+                continue
+            clip = people[fields[0]]
+            if (fields[1].lower(), fields[2]) != (clip.gender, str(clip.age)):
+                raise _at(file, number, f"subject {fields[0]} is {clip.gender}, {clip.age} in the list of clips")
+
+
+def _only(root: Path, pattern: str) -> Path:
+    found = sorted(root.rglob(pattern))
+    if len(found) != 1:
+        raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected")
+    return found[0]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return f"{len(names)} clips ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def _at(path: Path, line: int, problem: str) -> DatasetError:
+    return DatasetError(f"{path}:{line}: {problem}")
