@@ -27,6 +27,8 @@ STEP_PX = 3
 
 _LIPS_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LIPS_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+_OUTER_LIPS_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+_OUTER_LIPS_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 _LIDS = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
@@ -80,6 +82,8 @@ BUMPS: tuple[tuple[tuple[Bump, ...], int | None], ...] = (
 
 APERTURES = (0, 2, 7)
 """Regions that also open or close something: the two eyes and the mouth."""
+LIP_THINNING = 0.16
+"""Relative loss of the lips' height at coefficient 1, as they are drawn out."""
 CONFINED_TAPER_PX = 8.0
 """A confined field fades to nothing over this many pixels of the aligned crop outside its region."""
 CONFINED_EYE = (Bump((105, 334), 0.0, 0.05, 0.20, 0.10),)
@@ -148,7 +152,12 @@ def fields(still: Still, *, confined: bool = False) -> Fields:
     windows = [_window(grid, k) if confined else 1.0 for k in range(len(REGIONS))]
     regions = []
     for k, (bumps, side) in enumerate(BUMPS):
-        region = _push(grid, marks, CONFINED_EYE if confined and bumps is EYE else bumps, side) * inside * windows[k]
+        region = _push(grid, marks, CONFINED_EYE if confined and bumps is EYE else bumps, side)
+        if bumps is MOUTH:
+            region -= LIP_THINNING * _aperture(
+                grid, marks[list(_OUTER_LIPS_UPPER)], marks[list(_OUTER_LIPS_LOWER)], reach=0.12
+            )
+        region *= inside * windows[k]
         regions.append(region * (CONFINED_PEAK / np.hypot(*np.moveaxis(region, -1, 0)).max()) if confined else region)
     lips = _aperture(grid, marks[list(_LIPS_UPPER)], marks[list(_LIPS_LOWER)], reach=0.30)
     lids = [_aperture(grid, marks[list(upper)], marks[list(lower)], reach=0.10) for upper, lower in _LIDS]

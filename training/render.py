@@ -21,8 +21,8 @@ from smile.mesh import Mesh, roi_around
 from training.motion import APERTURES, STEP_PX, Field, Fields, Still, fields
 from training.smile_plan import SmilePlan
 
-MAX_COEFFICIENT = 1.25
-"""Further the mouth is pinched or torn rather than moved."""
+COEFFICIENT_RANGE = (-1.2, 1.5)
+"""Beyond it the mouth looks pinched or torn rather than moved."""
 RESPONSE_AT = (-1.0, 0.0, 1.0)
 """Coefficients of all regions at which the response of a still is measured."""
 NEUTRAL_REACH, SMILE_REACH = 0.57, 0.67
@@ -54,7 +54,7 @@ class Actor:
         """Coefficient of all regions that brings the mouth to `ratio`, as far as the skin allows."""
         low, still, high = self.response
         slope = still - low if ratio <= still else high - still
-        return float(np.clip((ratio - still) / max(slope, 0.05), -MAX_COEFFICIENT, MAX_COEFFICIENT))
+        return float(np.clip((ratio - still) / max(slope, 0.05), *COEFFICIENT_RANGE))
 
     def span(self, plan: SmilePlan) -> tuple[float, float]:
         """Coefficients before and at the height of the smile; 1 apart for everybody where regions are confined."""
@@ -68,7 +68,8 @@ class Actor:
     def reach(self) -> tuple[float, float]:
         """Smallest and largest mouth ratio that it can show."""
         low, still, high = self.response
-        return still + MAX_COEFFICIENT * (low - still), still + MAX_COEFFICIENT * (high - still)
+        down, up = COEFFICIENT_RANGE
+        return still - down * (low - still), still + up * (high - still)
 
     def suits(self) -> bool:
         """Whether it can show both a neutral face and a smile."""
