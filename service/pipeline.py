@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from service.ahead import ahead
 from service.backends.base import Arrays, Backend, Model
-from service.sequence import Sequence
 from smile.course import SmileCourse, smile_course
 from smile.faces import AlignedFace, FaceReport, align
 from smile.regions import PAIRS, REGIONS
+from smile.sequence import Sequence
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
 from smile.video import DecodeReport, Limits, Video, VideoInfo
 
