@@ -44,23 +44,29 @@ def prediction(
 
 
 def _age(reading: Reading, top: int | None) -> schemas.Age:
-    years = float(reading.age[0])
-    effects = None if len(reading.age) == 1 else reading.age[0] - reading.age[1:]
+    years = reading.age.astype(np.float64)
+    pairs, triplets, regions = _explained(reading.age_importance, years[0] - years[1:], "years", top)
     return schemas.Age(
-        years=round(years, 2),
-        interval=_interval(years, reading.model.card.age_interval),
-        **_explained(reading.age_importance, effects, "years", top),
+        years=round(years[0], 2),
+        interval=_interval(years[0], reading.model.card.age_interval),
+        pairs=[schemas.AgePair(**pair) for pair in pairs],
+        triplets=[schemas.Relation(**triplet) for triplet in triplets],
+        region_effects=[schemas.AgeEffect(**region) for region in regions] if regions else None,
     )
 
 
 def _gender(reading: Reading, top: int | None) -> schemas.Gender:
     label = int(reading.gender[0].argmax())
-    probability = reading.gender[:, label]
-    effects = None if len(probability) == 1 else probability[0] - probability[1:]
+    probability = reading.gender[:, label].astype(np.float64)
+    pairs, triplets, regions = _explained(
+        reading.gender_importance, probability[0] - probability[1:], "probability", top
+    )
     return schemas.Gender(
         label=GENDERS[label],
-        probability=round(float(probability[0]), 4),
-        **_explained(reading.gender_importance, effects, "probability", top),
+        probability=round(probability[0], 4),
+        pairs=[schemas.GenderPair(**pair) for pair in pairs],
+        triplets=[schemas.Relation(**triplet) for triplet in triplets],
+        region_effects=[schemas.GenderEffect(**region) for region in regions] if regions else None,
     )
 
 
@@ -73,38 +79,36 @@ def _interval(years: float, interval: AgeInterval | None) -> schemas.AgeInterval
     )
 
 
+Fields = dict[str, Any]
+
+
 def _explained(
-    importance: NDArray[np.float32], effects: NDArray[np.float32] | None, unit: str, top: int | None
-) -> dict[str, Any]:
-    """Fields of schemas.Explained; `effects` holds each region's and then each pair's, in the order of MASKS."""
-    fields: dict[str, Any] = {
-        "pairs": [_relation(relation) for relation in rank(importance, 2)[:top]],
-        "triplets": [_relation(relation) for relation in rank(importance, 3)[:top]],
+    importance: NDArray[np.float32], effects: NDArray[np.float64], unit: str, top: int | None
+) -> tuple[list[Fields], list[Fields], list[Fields]]:
+    """Fields of the pairs, the triplets and the region effects of one trait.
+
+    `effects` holds each region's and then each pair's, in the order of MASKS; it is empty where none were asked for.
+    """
+    of_regions, of_pairs = np.split(effects, [len(REGIONS)])
+    pairs, triplets = ([_relation(relation) for relation in rank(importance, size)[:top]] for size in (2, 3))
+    if not effects.size:
+        return pairs, triplets, []
+    for fields, relation in zip(pairs, rank(importance, 2), strict=False):
+        fields[unit] = round(float(of_pairs[PAIRS.index((relation.regions[0], relation.regions[1]))]), 4)
+    strongest_first = np.argsort(-np.abs(of_regions), kind="stable")
+    regions = [
+        {"region": region.name, "anatomical_side": region.anatomical_side, unit: round(float(of_regions[region.id]), 4)}
+        for region in (REGIONS[i] for i in strongest_first)
+    ]
+    return pairs, triplets, regions
+
+
+def _relation(relation: Relation) -> Fields:
+    return {
+        "rank": relation.rank,
+        "regions": [NAMES[i] for i in relation.regions],
+        "importance": round(relation.importance, 6),
     }
-    if effects is None:
-        return fields
-    of_regions, of_pairs = (
-        [schemas.Effect(**{unit: round(float(value), 4)}) for value in part]
-        for part in np.split(effects, [len(REGIONS)])
-    )
-    fields["pairs"] = [
-        _relation(relation, of_pairs[PAIRS.index(relation.regions)]) for relation in rank(importance, 2)[:top]
-    ]
-    order = np.argsort(-np.abs(effects[: len(REGIONS)]), kind="stable")
-    fields["region_effects"] = [
-        schemas.RegionEffect(region=REGIONS[i].name, anatomical_side=REGIONS[i].anatomical_side, effect=of_regions[i])
-        for i in order
-    ]
-    return fields
-
-
-def _relation(relation: Relation, effect: schemas.Effect | None = None) -> schemas.Relation:
-    return schemas.Relation(
-        rank=relation.rank,
-        regions=[NAMES[i] for i in relation.regions],
-        importance=round(relation.importance, 6),
-        effect=effect,
-    )
 
 
 def _clip(reading: Reading) -> schemas.Clip:

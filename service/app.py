@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
@@ -233,7 +234,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await service.pipeline.close()
             await backend.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # the documentation page loads nothing from elsewhere
+        redoc_url=None,
         title="Smile interpreter",
         version=smile.__version__,
         description=DESCRIPTION,

@@ -31,51 +31,61 @@ class AgeInterval(_Schema):
     coverage: float = Field(description="share of people, 0-1", examples=[0.9])
 
 
-class Effect(_Schema):
-    """What zeroing does to the answer: the answer as it is, less the answer without the dynamics of these regions."""
-
-    years: float | None = Field(None, description="for age: change of the estimate in years")
-    probability: float | None = Field(None, description="for gender: change of the probability of the answered label")
-
-
 class Relation(_Schema):
-    """A pair or triplet of regions and how much weight the network gave it."""
+    """A group of regions and how much weight the network gave it: not proof of what decided."""
 
     rank: int = Field(description="1 = highest importance")
     regions: Regions
     importance: float = Field(
-        description="Pairs: the paper's lambda; all 36 add up to 1. Triplets: sum of the three pairs (Algorithm 1). "
-        "A weight inside the network, not proof of what decided; `effect` is measured."
-    )
-    effect: Effect | None = Field(
-        None, description="Pairs, with `explain`: what zeroing both regions together does to the answer."
+        description="Pairs: the paper's lambda; all 36 add up to 1. Triplets: sum of the three pairs (Algorithm 1)."
     )
 
 
-class RegionEffect(_Schema):
-    """What zeroing the dynamics of one region does to the answer (the paper's perturbation)."""
+class AgePair(Relation):
+    years: float | None = Field(
+        None, description="With `explain`: the estimate, less the estimate with both regions' dynamics zeroed."
+    )
 
+
+class GenderPair(Relation):
+    probability: float | None = Field(
+        None, description="With `explain`: `probability`, less what it is with both regions' dynamics zeroed."
+    )
+
+
+class _RegionEffect(_Schema):
     region: RegionName
     anatomical_side: Side | None = Field(description="the subject's own side; null on the midline")
-    effect: Effect
 
 
-class Explained(_Schema):
-    pairs: list[Relation]
-    triplets: list[Relation]
-    region_effects: list[RegionEffect] | None = Field(None, description="with `explain`, largest effect first")
+class AgeEffect(_RegionEffect):
+    """The paper's zero perturbation of one region."""
+
+    years: float = Field(description="the estimate, less the estimate with this region's dynamics zeroed")
 
 
-class Age(Explained):
+class GenderEffect(_RegionEffect):
+    """The paper's zero perturbation of one region."""
+
+    probability: float = Field(description="`probability`, less what it is with this region's dynamics zeroed")
+
+
+class Age(_Schema):
     years: float
     interval: AgeInterval | None = Field(description="null where the weights were never calibrated")
+    pairs: list[AgePair]
+    triplets: list[Relation]
+    region_effects: list[AgeEffect] | None = Field(None, description="with `explain`, largest first")
 
 
-class Gender(Explained):
+class Gender(_Schema):
     """Gender as labelled in the training data; not an identity."""
 
     label: GenderLabel
     probability: float = Field(description="calibrated probability of `label`, 0.5-1")
+    pairs: list[GenderPair]
+    triplets: list[Relation]
+    region_effects: list[GenderEffect] | None = Field(None, description="with `explain`, largest first")
 
 
 class Face(_Schema):

@@ -8,7 +8,7 @@ from service.admission import Gate, Overloaded
 
 
 async def test_order_and_room() -> None:
-    """As many as allowed work, as many as allowed wait in their order, one more is refused; then all places are free."""
+    """As many as allowed work, as many wait in their order, one more is refused; then all places are free."""
     gate = Gate(concurrency=2, queue=3)
     working, most, order = 0, 0, []
 

@@ -18,8 +18,8 @@ def _start_upload(client: httpx.Client, extra: str) -> socket.socket:
     """A POST whose headers and first bytes are sent, and nothing else."""
     url = urlsplit(str(client.base_url))
     connection = socket.create_connection((url.hostname, url.port), timeout=20)
-    headers = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n{extra}\r\n\r\n"
-    connection.sendall(headers.encode())
+    headers = ["POST /predict HTTP/1.1", "Host: a", f"Content-Type: multipart/form-data; boundary={BOUNDARY}", extra]
+    connection.sendall("\r\n".join([*headers, "", ""]).encode())
     return connection
 
 

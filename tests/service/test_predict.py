@@ -12,7 +12,12 @@ from smile.regions import NAMES, PAIRS, REGIONS, TRIPLETS
 from tests.service.conftest import Serve, post
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared/data/videos"
-SAME_SMILE = ("pyfeat_single_face.mp4", "single_face_rot90flag.mp4", "single_face_mjpeg.avi", "single_face_live_vfr_vp8.webm")
+SAME_SMILE = (
+    "pyfeat_single_face.mp4",
+    "single_face_rot90flag.mp4",
+    "single_face_mjpeg.avi",
+    "single_face_live_vfr_vp8.webm",
+)
 
 
 def _lasting(answer: httpx.Response) -> str:
@@ -57,11 +62,11 @@ def test_explains_by_measured_effects(client: httpx.Client, demo: bytes) -> None
     """`explain` measures every region, and every pair that is listed."""
     body = post(client, demo, explain=True, top="all").json()
     assert {effect["region"] for effect in body["age"]["region_effects"]} == set(NAMES)
-    years = [abs(effect["effect"]["years"]) for effect in body["age"]["region_effects"]]
+    years = [abs(effect["years"]) for effect in body["age"]["region_effects"]]
     assert years == sorted(years, reverse=True)
     assert years[0] > 0
-    assert all(pair["effect"]["years"] is not None for pair in body["age"]["pairs"])
-    assert all(pair["effect"]["probability"] is not None for pair in body["gender"]["pairs"])
+    assert all(pair["years"] is not None for pair in body["age"]["pairs"])
+    assert all(pair["probability"] is not None for pair in body["gender"]["pairs"])
 
 
 def test_form_fields_win_over_the_query(client: httpx.Client, demo: bytes) -> None:
@@ -97,7 +102,7 @@ def test_mirrored_turns_the_face_back(client: httpx.Client, tmp_path: Path, demo
 
 
 def _effects(body: dict[str, Any]) -> dict[str, float]:
-    return {effect["region"]: effect["effect"]["years"] for effect in body["age"]["region_effects"]}
+    return {effect["region"]: effect["years"] for effect in body["age"]["region_effects"]}
 
 
 def test_gender_can_be_switched_off(gateway: Serve, demo: bytes) -> None:

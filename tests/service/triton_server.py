@@ -53,7 +53,7 @@ class TritonServer:
         """Return when every model is ready. Raises RuntimeError with the end of the log when the server gives up."""
         ports = [f"--http-port={self._http_port}", f"--grpc-port={self._grpc_port}"]
         ports.append(f"--metrics-port={self._metrics_port}")
-        command = [sys.executable, SERVE, "--model-repository", self._repository, *ports]
+        command = [sys.executable, str(SERVE), "--model-repository", str(self._repository), *ports]
         with open(self._log_file, "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + timeout_s
