@@ -18,15 +18,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.clips import SIZES, write
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import MASKS, Pipeline
-from service.sequence import Sequence
 from service.settings import Settings, available_cores
 from smile.faces import FaceReport, align
+from smile.sequence import Sequence
 from smile.tensors import BACKBONE, RELATIONS
 from smile.video import Limits, Video
 
@@ -99,21 +101,21 @@ def _stages(clip: Path) -> tuple[dict[str, float], int, int]:
     (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
     blocks = [faces[i : i + BACKBONE.max_batch] for i in range(0, len(faces), BACKBONE.max_batch)]
     feeds = [np.stack([face.crop for face in block]) for block in blocks]
-    features = []
+    features: list[NDArray[Any]] = []
     backbone_s = _cpu_seconds(
-        lambda: features.extend(backend._run(BACKBONE, {frames.name: feed})[regions.name] for feed in feeds)
+        lambda: features.extend(asyncio.run(backend.run(BACKBONE, {frames.name: feed}))[regions.name] for feed in feeds)
     )
     sequence = Sequence()
     for block, rows in zip(blocks, features, strict=True):
         sequence.add(block, rows)
     inputs = sequence.longest_stretch().inputs(MASKS[:1])
-    relations_s = _cpu_seconds(lambda: backend._run(RELATIONS, inputs))
+    relations_s = _cpu_seconds(lambda: asyncio.run(backend.run(RELATIONS, inputs)))
     seconds = {"decode": decode_s, "align": both_s - decode_s, "backbone": backbone_s, "relations": relations_s}
     return {name: 1000 * s / decoded for name, s in seconds.items()}, decoded, len(faces)
 
 
 def _cpu_seconds(work: Callable[[], object]) -> float:
-    """Median process time over several runs is not possible for streams: one run, every thread counted."""
+    """Process time, all threads counted."""
     started = time.process_time()
     work()
     return time.process_time() - started
