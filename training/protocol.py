@@ -27,8 +27,9 @@ INNER_PARTS = 10
 """One of so many parts of the training subjects is for validation."""
 HASH_GRID = 16
 """Perceptual hashes compare neighbouring cells of a HASH_GRID x HASH_GRID reduction of the crop."""
-NEAR_DUPLICATE = 0.04
-"""Share of differing bits up to which two clips count as the same recording."""
+NEAR_DUPLICATE = 0.08
+"""Share of differing bits up to which two clips count as the same recording. Among 4,000 stills of UTKFace, 99 % differ
+by at most 0.07 from a brighter JPEG copy of themselves, and of 8 million pairs ten differ by less than 0.11."""
 
 
 class ProtocolError(ValueError):
