@@ -11,8 +11,8 @@ MIN_LENGTH = 5
 def smoothed(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth by 4253H, then add the residuals smoothed in the same way.
 
-    Running medians of span 4, 2, 5 and 3 remove spikes of up to two samples and keep steps; Hanning rounds what is
-    left. Constant and linear series stay as they are.
+    Running medians of span 4, 2, 5 and 3 remove spikes of one sample and keep steps; Hanning rounds what is left.
+    Constant and linear series stay as they are.
 
     Args:
         series: (T,) float64, evenly spaced, finite.

@@ -1,0 +1,32 @@
+"""4253H, twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smile.smoothing import smoothed
+
+
+@given(st.integers(0, 60), st.floats(-2, 2), st.floats(-0.1, 0.1))
+def test_lines_stay(length: int, level: float, slope: float) -> None:
+    """Constant and linear series are unchanged, ends included."""
+    line = level + slope * np.arange(length)
+    assert smoothed(line) == pytest.approx(line, abs=1e-12)
+
+
+@pytest.mark.parametrize("at", [3, 10, 17])
+def test_spikes_vanish(at: int) -> None:
+    """A spike of one sample leaves nothing behind."""
+    series = np.full(20, 0.5)
+    series[at] = 9.0
+    assert smoothed(series) == pytest.approx(np.full(20, 0.5))
+
+
+def test_steps_stay_where_they_are() -> None:
+    """A step keeps its place and its levels; what is rounded is beside it and small."""
+    step = np.repeat([0.0, 1.0], 12)
+    result = smoothed(step)
+    assert ((result > 0.5) == (step > 0.5)).all()
+    assert np.delete(result, [11, 12]) == pytest.approx(np.delete(step, [11, 12]), abs=0.05)
+    assert result[:8] == pytest.approx(step[:8]) and result[-8:] == pytest.approx(step[-8:])
