@@ -1,0 +1,34 @@
+# The gateway: FastAPI, face alignment, both backends; no torch. Build context: the checkout.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /build
+COPY requirements/serve.txt .
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps -r serve.txt \
+    && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools
+WORKDIR /app
+COPY smile smile
+COPY service service
+RUN /opt/venv/bin/python -m compileall -q smile service
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="smile-interpreter gateway" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    HOME=/tmp \
+    HOST=0.0.0.0 \
+    PORT=8080
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY --from=build /app .
+COPY model_repository model_repository
+USER 10001:10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=4)"]
+CMD ["python", "-m", "service"]
