@@ -1,0 +1,178 @@
+"""Clips -> aligned faces -> backbone features, computed once for each clip and kept on disk (training.feature_store).
+
+A finished clip is never computed again; files appear whole or not at all; a run may be interrupted at any point.
+
+    python -m training.features DATA --backbone runs/backbone/release
+"""
+
+import argparse
+import fcntl
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from networks import checkpoint
+from networks.backbone import Backbone
+from smile.errors import SmileError
+from smile.faces import FaceReport, align
+from smile.sampling import FRAME_RATE_HZ
+from smile.sequence import Sequence, Stretch
+from smile.tensors import BACKBONE
+from smile.video import Video
+from training import datasets
+from training.datasets import Dataset, DatasetError
+from training.feature_store import (
+    CACHE,
+    HASHES,
+    FeatureError,
+    Features,
+    file_digests,
+    file_key,
+    is_done,
+    load,
+    recipe_of,
+)
+from training.parallel import WorkerDied, run_all
+
+CROPS = 8
+"""Aligned faces kept of each clip, evenly spaced: what `image_cnn` and the figures look at."""
+Extract = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
+
+
+def prepare(
+    dataset: Dataset,
+    backbone: Path,
+    store: Path = CACHE,
+    frame_rate_hz: float = FRAME_RATE_HZ,
+    processes: int | None = None,
+) -> Features:
+    """Compute what is not there yet, then open it. May be interrupted at any point and run again.
+
+    Raises:
+        FeatureError: more than MAX_SKIPPED of the clips are unreadable, or the disk takes no more.
+        CheckpointError: `backbone` holds no backbone.
+    """
+    recipe = recipe_of(backbone, frame_rate_hz)
+    folder = store / recipe.key
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(store):
+        for partial in folder.glob("*.partial"):
+            partial.unlink()
+        digests = file_digests(dataset, store)
+        with _whole(store / HASHES) as file:
+            file.write(json.dumps(digests).encode())
+        of_digest = {digests[file_key(clip.path)][1]: clip for clip in dataset.clips}
+        waiting = [(clip.path, folder / digest) for digest, clip in of_digest.items() if not is_done(folder / digest)]
+        done = len(of_digest) - len(waiting)
+        for _ in run_all(_work, waiting, "features", processes, _start, (backbone, frame_rate_hz), done):
+            pass
+    return load(dataset, backbone, store, frame_rate_hz)
+
+
+def extract(clip: Path, backbone: Extract, frame_rate_hz: float) -> tuple[Stretch, NDArray[np.uint8]]:
+    """One clip by the service's own steps: the longest unbroken stretch, and CROPS of its aligned faces.
+
+    Raises:
+        SmileError: as the service would refuse it.
+    """
+    report, sequence = FaceReport(), Sequence()
+    crops: dict[float, NDArray[np.uint8]] = {}
+    with Video(clip, frame_rate_hz=frame_rate_hz) as video, closing(align(video.samples(), report)) as faces:
+        while block := list(islice(faces, BACKBONE.max_batch)):
+            sequence.add(block, backbone(np.stack([face.crop for face in block])))
+            crops |= {face.time_s: face.crop for face in block}
+    report.check()
+    stretch = sequence.longest_stretch()
+    shown = np.linspace(0, stretch.frame_count - 1, CROPS).round().astype(int)
+    return stretch, np.stack([crops[time_s] for time_s in stretch.times_s[shown].tolist()])
+
+
+class _Worker:
+    """What a process of the pool keeps between clips."""
+
+    def __init__(self, directory: Path, frame_rate_hz: float) -> None:
+        self.frame_rate_hz = frame_rate_hz
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network: Backbone = checkpoint.load_backbone(directory)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def backbone(self, crops: NDArray[np.uint8]) -> NDArray[np.float16]:
+        features: NDArray[np.float16] = self.network(torch.from_numpy(crops).to(self.device)).cpu().numpy()
+        return features
+
+
+_worker: _Worker
+
+
+def _start(directory: Path, frame_rate_hz: float) -> None:
+    global _worker
+    _worker = _Worker(directory, frame_rate_hz)
+
+
+def _work(job: tuple[Path, Path]) -> None:
+    clip, stem = job
+    try:
+        stretch, crops = extract(clip, _worker.backbone, _worker.frame_rate_hz)
+    except SmileError as error:
+        with _whole(stem.with_suffix(".json")) as file:
+            file.write(json.dumps({"code": error.code, "message": str(error), "clip": clip.name}).encode())
+        return
+    with _whole(stem.with_suffix(".npy")) as file:
+        np.save(file, stretch.features)
+    with _whole(stem.with_suffix(".npz")) as file:
+        np.savez(file, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios, crops=crops)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears when it is complete. Raises FeatureError where it cannot be written."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        free = shutil.disk_usage(path.parent).free / 2**20
+        raise FeatureError(
+            f"{path} cannot be written ({error.strerror}); {free:.0f} MiB are free. What is finished is kept: make "
+            "room and run again"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """One process at a time fills a cache; the others wait."""
+    with open(store / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.features", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder of UvA-NEMO, or a manifest")
+    parser.add_argument("--backbone", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    options = parser.parse_args(arguments)
+    try:
+        dataset = datasets.read(options.data)
+        found = prepare(dataset, options.backbone, options.cache, options.frame_rate, options.processes)
+    except (DatasetError, FeatureError, WorkerDied, checkpoint.CheckpointError) as error:
+        sys.exit(f"error: {error}")
+    instants = sum(found.frame_counts.values())
+    print(f"{found.dataset.name}: {len(found.dataset.clips)} clips, {instants} instants, in {found.folder}")
+    for name, why in found.skipped.items():
+        print(f"  skipped {name}: {why}")
