@@ -176,3 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{found.dataset.name}: {len(found.dataset.clips)} clips, {instants} instants, in {found.folder}")
     for name, why in found.skipped.items():
         print(f"  skipped {name}: {why}")
+
+
+if __name__ == "__main__":
+    main()
