@@ -1,0 +1,201 @@
+"""The papers' tables from per-clip predictions: what was not run says so, what is simulated says so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smile.regions import NAMES, PAIRS
+from smile.tensors import GENDERS
+from training import predictions, tables
+from training.datasets import Clip, Dataset
+from training.predictions import Header, Prediction, PredictionsError
+
+HEADER = Header("simulated smiles, seed 3", True, 120, "0123456789abcdef", {"commit": "abc"})
+EYES = PAIRS.index((0, 2))
+
+
+def answers(trait, method, importance=True, zeroed=True):
+    """120 clips of 40 people; in those of 66 and more the two eyes are weighed most."""
+    rng = np.random.default_rng([len(trait), len(method)])
+    made = []
+    for index in range(120):
+        person = index % 40
+        age, gender = 8 + person * 70 // 40, GENDERS[person % 2]
+        weights = rng.dirichlet(np.full(len(PAIRS), 50.0))
+        weights[EYES] += age >= 66
+        noise = float(rng.normal(0, 3))
+        right = GENDERS.index(gender) if rng.random() < 0.9 else 1 - GENDERS.index(gender)
+        prediction = age + noise if trait == "age" else 0.2 + 0.6 * right
+        shift = 1.5 if trait == "age" else 0.0
+        alone = {name: prediction + (4 if name == "right_cheek" and trait == "age" else 0) for name in NAMES}
+        made.append(
+            Prediction(
+                clip=f"{index:03}.mp4",
+                subject=f"{person:02}",
+                age=age,
+                gender=gender,
+                kind=("posed", "spontaneous")[index // 40 % 2],
+                fold=person % 10,
+                trait=trait,
+                method=method,
+                prediction=prediction,
+                importance=tuple(weights / weights.sum()) if importance else None,
+                zeroed=(alone | {"left_eye+forehead+right_eye": prediction + shift}) if zeroed else {},
+            )
+        )
+    return made
+
+
+@pytest.fixture
+def report(tmp_path):
+    """tables.json, .md and .html of `full` for both traits and `holistic` for age."""
+    files = []
+    for trait, method in (("age", "full"), ("gender", "full"), ("age", "holistic")):
+        files.append(tmp_path / f"{trait}_{method}.jsonl")
+        plain = method == "holistic"
+        predictions.write(files[-1], HEADER, answers(trait, method, importance=not plain, zeroed=not plain))
+    tables.main([*map(str, files), "--out", str(tmp_path / "out")])
+    return tmp_path / "out"
+
+
+def read(report):
+    content = json.loads((report / "tables.json").read_text())
+    return content, {table["name"]: table for table in content["tables"]}
+
+
+def test_all_ten_tables_stand_there_with_the_printed_numbers(report):
+    """P0 Tables 1-5 and P1 Tables 1-5, in three formats, each with the data set in its caption."""
+    content, by_name = read(report)
+    names = [f"{paper} Table {number}" for paper in ("P0", "P1") for number in range(1, 6)]
+    assert set(names) <= set(by_name)
+    for table in content["tables"]:
+        assert "simulated smiles, seed 3" in table["caption"] and "not comparable" in table["caption"]
+    markdown, page = (report / "tables.md").read_text(), (report / "tables.html").read_text()
+    for name in names:
+        assert f"## {name}:" in markdown and f"<h2>{name}:" in page
+    for text in (markdown, page, content["warning"]):
+        assert "Nothing here was measured on people" in text
+    rows = {row["name"]: row for row in by_name["P0 Table 2"]["records"]}
+    assert rows["FDIN"]["columns"]["all"]["printed"] == 3.87
+
+
+def test_our_numbers_are_those_of_the_predictions(report):
+    """The cell of posed smiles is the mean error of the posed clips, with their number."""
+    posed = [item for item in answers("age", "full") if item.kind == "posed"]
+    _, by_name = read(report)
+    cell = next(r for r in by_name["P0 Table 2"]["records"] if r["method"] == "full")["columns"]["posed"]["ours"]
+    assert cell["n"] == len(posed) == 80
+    assert cell["value"] == pytest.approx(np.mean([abs(item.prediction - item.age) for item in posed]), abs=1e-4)
+
+
+def test_what_was_not_run_is_never_invented(report):
+    """Methods of ours without predictions say "not run"; other people's methods have no cell of ours."""
+    _, by_name = read(report)
+    status = {row["name"]: row["status"] for row in by_name["P0 Table 3"]["records"]}
+    assert status["FDIN"] == status["Holistic dynamic approach"] == "run" and status["VLBP"] == "not ours"
+    for row in by_name["P0 Table 4"]["records"]:
+        ours = row["columns"]["all"]["ours"]
+        assert (row["status"], ours is None) == (("run", False) if row["method"] == "full" else ("not run", True))
+    line = next(text for text in (report / "tables.md").read_text().splitlines() if "Regional importance" in text)
+    assert line.count("not run") == 3
+
+
+def test_perturbation_is_scored_in_the_papers_age_group(report):
+    """Zeroing the right cheek moves each answer by 4 years; the three regions appear jointly and each alone."""
+    _, by_name = read(report)
+    group = [item for item in answers("age", "full") if 37 <= item.age < 66]
+    rows = by_name["P0 Table 1"]["records"]
+    expected = [np.mean([abs(item.prediction + shift - item.age) for item in group]) for shift in (0.0, 1.5, 0.0, 4.0)]
+    assert [row["ours"]["value"] for row in rows] == pytest.approx(expected, abs=1e-4)
+    assert {row["ours"]["n"] for row in rows} == {len(group)}
+    assert [row["printed"] for row in rows] == [5.05, 7.56, None, 9.00]
+    effects = by_name["Region effects, age"]["records"]
+    assert effects[0]["region"] == "right_cheek" and effects[0]["moved"]["value"] == pytest.approx(4, abs=1e-4)
+
+
+def test_relations_are_ranked_by_group_of_people(report):
+    """The pair planted in those of 66 and more comes first there, and there only; every size is ranked."""
+    _, by_name = read(report)
+    groups = {record["group"]: record for record in by_name["Relations, age"]["records"]}
+    assert list(groups) == ["all", "8-12", "13-19", "20-36", "37-65", "66+"]
+    assert groups["66+"]["ranked"]["2"][0]["regions"] == ["left_eye", "right_eye"]
+    assert groups["20-36"]["importance"][EYES] < 0.05
+    assert [len(groups["66+"]["ranked"][str(size)]) for size in range(2, 10)] == [36, 84, 126, 126, 84, 36, 9, 1]
+    found = by_name["Findings, age"]["records"]
+    assert found[0]["rank"] == 1 and found[0]["of"] == 36
+    assert {record["group"] for record in by_name["Relations, gender"]["records"]} == {"all", "male", "female"}
+    assert all(record["rank"] <= record["of"] == 84 for record in by_name["Findings, gender"]["records"])
+
+
+def test_half_a_method_is_called_incomplete():
+    """A method with predictions for only some clips says so beside its name."""
+    by_name = {table.name: table for table in tables.tables(HEADER, answers("age", "full")[:50])}
+    assert by_name["P0 Table 3"].rows[-1][0] == "FDIN (incomplete: 50 of 120 clips)"
+    assert "Incomplete: 50 of 120 clips" in by_name["P0 Table 1"].caption
+
+
+def test_without_any_prediction_the_papers_tables_stay():
+    """Nothing run: ten tables and S Table 3 with printed numbers, and not one number of ours."""
+    empty = tables.tables(HEADER, [])
+    assert len(empty) == 11
+    assert all("±" not in row[-1] for table in empty for row in table.rows)
+
+
+def test_real_uva_nemo_carries_no_warning():
+    """On the papers' own data set nothing is called simulated or not comparable."""
+    header = replace(HEADER, data_set="UvA-NEMO Smile", simulated=False)
+    assert all("comparable" not in table.caption for table in tables.tables(header, answers("age", "full")))
+
+
+def test_predictions_survive_the_disk_to_six_digits(tmp_path):
+    """What is written is read back, sorted, with the header made from the data set."""
+    clip = Clip("a.mp4", Path("a.mp4"), "s", 30, "male", "posed")
+    header = predictions.header(Dataset("mine", (clip,)), "f" * 16, {"seed": 1})
+    items = answers("age", "full")
+    predictions.write(tmp_path / "a.jsonl", header, items[::-1])
+    again, found = predictions.read([tmp_path / "a.jsonl"])
+    assert again == header and [item.clip for item in found] == [item.clip for item in items]
+    np.testing.assert_allclose([i.prediction for i in found], [i.prediction for i in items], rtol=1e-5)
+    np.testing.assert_allclose([i.importance for i in found], [i.importance for i in items], rtol=1e-5)
+    assert found[3].zeroed.keys() == items[3].zeroed.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trait": "gender"}, "probability is outside 0 to 1"),
+        ({"prediction": float("nan")}, "not a finite number"),
+        ({"method": "magic"}, "method 'magic' is not one of full"),
+        ({"importance": (0.5,) * 36}, "importance must be 36 numbers whose sum is 1"),
+        ({"zeroed": {"right_eye+left_eye": 3.0}}, "does not name regions in their order"),
+        ({"zeroed": {"ear": 3.0}}, "does not name regions"),
+    ],
+)
+def test_impossible_predictions_are_never_written(tmp_path, change, message):
+    """The writer refuses what the reader would refuse, before anything is on disk."""
+    item = replace(answers("age", "full")[0], **change)
+    with pytest.raises(PredictionsError, match=message):
+        predictions.write(tmp_path / "a.jsonl", HEADER, [item])
+    assert not list(tmp_path.iterdir())
+
+
+def test_contradictions_between_files_are_named(tmp_path):
+    """Twice the same clip, another split, another label and a broken line are told by file and line."""
+    items = answers("age", "full")[:2]
+    a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    predictions.write(a, HEADER, items)
+    for header, others, message in (
+        (HEADER, items[1:], r"b\.jsonl:2: age full 001\.mp4 is predicted already in .*a\.jsonl:3"),
+        (replace(HEADER, split="0"), [], r"b\.jsonl:1: split is '0'"),
+        (replace(HEADER, simulated=False), [], r"b\.jsonl:1: simulated is False"),
+        (HEADER, [replace(items[0], method="no_ri", fold=9)], r"b\.jsonl:2: labels or fold of 000\.mp4 differ"),
+    ):
+        predictions.write(b, header, others)
+        with pytest.raises(PredictionsError, match=message):
+            predictions.read([a, b])
+    b.write_text(a.read_text()[:-40])
+    with pytest.raises(PredictionsError, match=r"b\.jsonl:3: not a prediction"):
+        predictions.read([b])

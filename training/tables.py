@@ -1,0 +1,231 @@
+"""The papers' tables with the printed numbers beside ours, from per-clip predictions.
+
+    python -m training.tables predictions.jsonl ... --out docs/results
+
+Ours are pooled over the clips of all folds, plus or minus the standard error, with the number of clips in brackets.
+What was not run says so; what was run on another data set than the papers' says so in every caption.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from networks.config import ABLATIONS, TRAITS
+from smile.tensors import GENDERS
+from training import interpretation, predictions, report, statistics
+from training.datasets import KINDS, age_group
+from training.predictions import Header, Prediction, PredictionsError, zeroed_key
+from training.published import paper
+from training.report import Table
+from training.statistics import Comparison, Mean
+
+PAPERS_DATA = "UvA-NEMO Smile"
+PERTURBED_GROUP = "37-65"
+"""Printed as 37-66, read as half-open (SPEC A5)."""
+OURS = "full"
+NOT_RUN = "not run"
+NOT_PRINTED = "–"
+LABELS = {
+    "all": "all",
+    "mae": "error",
+    "spontaneous_to_19": "spontaneous, to 19",
+    "spontaneous_over_19": "spontaneous, over 19",
+    "posed_to_19": "posed, to 19",
+    "posed_over_19": "posed, over 19",
+}
+Results = dict[tuple[str, str], list[Prediction]]
+
+
+def tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
+    """Every table that the predictions allow; the papers' own always, whether anything was run or not."""
+    results: Results = {}
+    for item in items:
+        results.setdefault((item.trait, item.method), []).append(item)
+    caption = _caption(header)
+    made = []
+    for name, printed in paper()["tables"].items():
+        build = _perturbation if "zeroed" in printed["rows"][0] else _comparison
+        made.append(build(name, printed, header, results, caption))
+    for trait in TRAITS:
+        made += _subdivisions(trait, results, caption) + _tests(trait, results, caption)
+        if trait == "gender":
+            made += _confusion(results, caption)
+        ours = results.get((trait, OURS), [])
+        made += interpretation.relations(ours, caption) + interpretation.effects(ours, caption)
+    return made
+
+
+def write(paths: Sequence[Path], folder: Path) -> None:
+    """Read the predictions and write tables.json, tables.md and tables.html. Raises PredictionsError."""
+    header, items = predictions.read(paths)
+    about = asdict(header)
+    report.write(folder, "tables", f"Results on {header.data_set}", about, tables(header, items), _warning(header))
+
+
+def _warning(header: Header) -> str:
+    if header.simulated:
+        return f"Simulated data ({header.data_set}). Nothing here was measured on people, or on {PAPERS_DATA}."
+    return "" if header.data_set == PAPERS_DATA else f"Measured on {header.data_set}, not on the papers' {PAPERS_DATA}."
+
+
+def _caption(header: Header) -> str:
+    ours = f"Ours: {header.data_set}, {header.clips:,} clips, folds {header.split}."
+    if header.simulated:
+        return f"{ours} These are simulated clips: not comparable with the papers' numbers ({PAPERS_DATA})."
+    comparable = "" if header.data_set == PAPERS_DATA else ", another data set than ours: not comparable"
+    return f"{ours} Papers: {PAPERS_DATA}{comparable}."
+
+
+def _comparison(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
+    """A table of methods by subdivisions of the clips."""
+    trait = printed["trait"]
+    columns = list(dict.fromkeys(column for row in printed["rows"] for column in row["values"]))
+    rows, records = [], []
+    for row in printed["rows"]:
+        found = results.get((trait, row.get("method", "")), [])
+        means = statistics.groups(found)
+        texts, cells = [], {}
+        for column in columns:
+            value, ours = row["values"].get(column), means.get(column)
+            absent = NOT_RUN if "method" in row and not found else NOT_PRINTED
+            texts += [NOT_PRINTED if value is None else f"{value:.2f}", _text(ours, trait, absent)]
+            cells[column] = {"printed": value, "ours": _record(ours)}
+        rows.append((_row_name(row["name"], found, header), *texts))
+        status = NOT_RUN if "method" in row and not found else ("run" if found else "not ours")
+        listed = {key: row.get(key) for key in ("name", "method", "note")}
+        records.append({**listed, "status": status, "clips": len(found), "columns": cells})
+    head = [text for column in columns for text in (f"{LABELS.get(column, column)}: paper", "ours")]
+    notes = " ".join(f"{row['name']}: {row['note']}." for row in printed["rows"] if "note" in row)
+    unit = "Years" if trait == "age" else "Percent"
+    text = f"{unit}. {caption} {notes}".rstrip()
+    return Table(name, printed["title"], text, ("method", *head), tuple(rows), records)
+
+
+def _perturbation(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
+    """The table of zeroed regions; where several are zeroed, jointly and each alone, since the papers do not say."""
+    everyone = results.get((printed["trait"], OURS), [])
+    items = [item for item in everyone if age_group(item.age) == PERTURBED_GROUP]
+    rows, records = [], []
+    for row in printed["rows"]:
+        variants = [(zeroed_key(row["zeroed"]), [row["zeroed"]])]
+        if len(row["zeroed"]) > 1:
+            variants.append((f"{variants[0][0]}, each alone, averaged", [[region] for region in row["zeroed"]]))
+        for index, (label, sets) in enumerate(variants):
+            ours = _zeroed_error(items, [zeroed_key(regions) for regions in sets])
+            value = f"{row['values']['mae']:.2f} ± {row['se']:.2f}" if index == 0 else NOT_PRINTED
+            rows.append((label or "nothing", row.get("note", ""), value, _text(ours, "age", NOT_RUN)))
+            mae, se = (row["values"]["mae"], row["se"]) if index == 0 else (None, None)
+            records.append({"zeroed": sets, "printed": mae, "printed_se": se, "ours": _record(ours)})
+    columns = ("zeroed", "role in the papers", "paper", "ours")
+    text = f"Years ± standard error, ages {PERTURBED_GROUP}. {caption}"
+    if 0 < len(everyone) < header.clips:
+        text += f" Incomplete: {len(everyone):,} of {header.clips:,} clips."
+    return Table(name, printed["title"], text, columns, tuple(rows), records)
+
+
+def _zeroed_error(items: Sequence[Prediction], keys: Sequence[str]) -> Mean | None:
+    """Mean over clips of the error averaged over the sets of zeroed regions; None where any of them was not run."""
+    if not all(key in item.zeroed for item in items for key in keys if key):
+        return None
+    return statistics.mean(
+        items, lambda item: float(np.mean([item.error(item.zeroed[key] if key else None) for key in keys]))
+    )
+
+
+def _subdivisions(trait: str, results: Results, caption: str) -> list[Table]:
+    """All means of all methods, with every spread."""
+    rows, records = [], []
+    for method in ABLATIONS:
+        items = results.get((trait, method), [])
+        means = statistics.groups(items)
+        if folds := statistics.fold_mean(items):
+            means["mean of the folds"] = folds
+        for group, mean in means.items():
+            spread = [_number(value, trait) for value in (mean.value, mean.se, mean.sd)]
+            people = [_number(value, trait) for value in (mean.subject_value, mean.subject_se)]
+            rows.append((method, group, f"{mean.n:,}", *spread, f"{mean.subjects:,}", *people))
+            records.append({"method": method, "group": group, **asdict(mean)})
+    if not rows:
+        return []
+    measure = "mean absolute error in years" if trait == "age" else "accuracy in percent"
+    columns = ("method", "clips", "n", measure, "SE", "SD", "subjects", "mean of subjects", "SE of subjects")
+    text = f"{caption} SD and SE over clips, then over subject means. In the row of folds, n counts folds."
+    return [Table(f"Subdivisions, {trait}", measure, text, columns, tuple(rows), records)]
+
+
+def _tests(trait: str, results: Results, caption: str) -> list[Table]:
+    """The full network against every other method, and groups of people within it."""
+    ours = results.get((trait, OURS), [])
+    pairs: list[tuple[str, list[Comparison]]] = []
+    for method in ABLATIONS:
+        if ours and method != OURS and (other := results.get((trait, method))):
+            pairs.append((f"{OURS} vs {method}", statistics.compare(ours, other)))
+    for attribute, (first, second) in (("kind", KINDS), ("gender", GENDERS)):
+        samples = [[item for item in ours if getattr(item, attribute) == value] for value in (first, second)]
+        if all(samples):
+            pairs.append((f"{OURS}: {first} vs {second}", statistics.contrast(*samples)))
+    if not pairs:
+        return []
+    rows, records = [], []
+    for label, tests in pairs:
+        for test in tests:
+            n = f"{test.n:,}" if isinstance(test.n, int) else " + ".join(f"{count:,}" for count in test.n)
+            p = "undefined" if test.p is None else (f"{test.p:.4f}" if test.p >= 1e-4 else f"{test.p:.1e}")
+            rows.append((label, test.name, n, _number(test.difference, trait), p))
+            records.append({"comparison": label, **asdict(test)})
+    unit = "years" if trait == "age" else "percentage points"
+    columns = ("comparison", "test", "n", f"difference ({unit})", "p, two-sided")
+    text = f"{caption} Differences are first minus second; exact tests count the pairs that differ."
+    return [Table(f"Tests, {trait}", "are the differences more than chance", text, columns, tuple(rows), records)]
+
+
+def _confusion(results: Results, caption: str) -> list[Table]:
+    rows, records = [], []
+    for method in ABLATIONS:
+        items = results.get(("gender", method), [])
+        for true, counts in statistics.confusion(items).items() if items else ():
+            rows.append((method, true, *(f"{counts[label]:,}" for label in GENDERS)))
+            records.append({"method": method, "true": true, **counts})
+    if not rows:
+        return []
+    columns = ("method", "labelled as", *(f"answered {label}" for label in GENDERS))
+    return [Table("Confusion, gender", "clips by true and answered label", caption, columns, tuple(rows), records)]
+
+
+def _row_name(name: str, found: Sequence[Prediction], header: Header) -> str:
+    return name if len(found) in (0, header.clips) else f"{name} (incomplete: {len(found):,} of {header.clips:,} clips)"
+
+
+def _text(mean: Mean | None, trait: str, absent: str) -> str:
+    if mean is None:
+        return absent
+    return f"{_number(mean.value, trait)} ± {_number(mean.se, trait)} ({mean.n:,})"
+
+
+def _number(value: float | None, trait: str) -> str:
+    return "?" if value is None else f"{value * (1 if trait == 'age' else 100):.2f}"
+
+
+def _record(mean: Mean | None) -> dict[str, Any] | None:
+    return None if mean is None else asdict(mean)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.tables", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("predictions", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables.json, tables.md and tables.html")
+    options = parser.parse_args(arguments)
+    try:
+        write(options.predictions, options.out)
+    except (PredictionsError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{options.out / 'tables.html'}")
+
+
+if __name__ == "__main__":
+    main()
