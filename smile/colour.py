@@ -70,6 +70,9 @@ class Converter:
             (height, width, 3) uint8 sRGB, alpha composited on black.
         """
         alpha = any(component.is_alpha for component in frame.format.components)
+        filtering = Interpolation.AREA if width < frame.width else Interpolation.BILINEAR
+        if needs_tables(frame):
+            filtering |= Interpolation.FULL_CHR_H_INT  # the steep HDR curves would enlarge swscale's fast rounding
         converted = self._reformatter.reformat(
             frame,
             width=width,
@@ -77,7 +80,7 @@ class Converter:
             format="rgba" if alpha else "rgb24",
             src_colorspace=_matrix(frame),
             src_color_range=_range(frame),
-            interpolation=Interpolation.AREA if width < frame.width else Interpolation.BILINEAR,
+            interpolation=filtering,
             threads=1,
         )
         pixels = cast(Pixels, converted.to_ndarray())

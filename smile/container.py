@@ -12,9 +12,11 @@ from smile.errors import UnreadableVideo
 
 CONTAINERS = (
     "3g2,3gp,apng,asf,asf_o,av1,avi,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mp4,mpeg,"
-    "mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,vvc,webm,webp,wtv,yuv4mpegpipe"
+    "mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,vvc,webm,wtv,yuv4mpegpipe"
 )
 """Demuxers that may be used. Stills, sound, text, devices and every playlist that opens other files stay out."""
+STILL_BRANDS = frozenset({"avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"})
+"""Major brands of HEIF pictures, which the demuxer of MP4 also opens."""
 READABLE = "Send a video such as MP4, MOV, WebM, MKV, AVI or an animated GIF."
 NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 NOMINAL_RATE_HZ = 25.0
@@ -31,13 +33,17 @@ def open_container(file: BinaryIO, options: dict[str, str]) -> InputContainer:
     try:
         return av.open(file, mode="r", options=options, buffer_size=IO_BYTES, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise UnreadableVideo(f"This is not a video that can be read. {READABLE}") from error
+        raise UnreadableVideo(
+            f"This is no video that can be read: a still, sound, text, or a file cut off. {READABLE}"
+        ) from error
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
     """The first stream of moving pictures; packets of all others are dropped by the demuxer."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & NOT_PICTURES]
-    if not pictures:
+    if pictures and pictures[0].codec_context is None:
+        raise UnreadableVideo(f"There is no decoder for the pictures in this file. {READABLE}")
+    if not pictures or container.metadata.get("major_brand") in STILL_BRANDS:
         raise UnreadableVideo(f"There are no moving pictures in this file. {READABLE}")
     for stream in container.streams:
         if stream is not pictures[0]:
@@ -47,9 +53,9 @@ def picture_stream(container: InputContainer) -> VideoStream:
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds by the header of the stream, else of the container."""
-    if stream.duration is not None and stream.time_base is not None:
+    if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / av.time_base
+    return container.duration / av.time_base if container.duration else None
 
 
 def nominal_interval(stream: VideoStream) -> float:

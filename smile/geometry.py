@@ -67,7 +67,7 @@ class Geometry:
 
     @property
     def rotation_deg(self) -> int:
-        """Clockwise turn to make it upright, after a left-right mirroring where `mirrored`."""
+        """Clockwise turn to make it upright, before a left-right mirroring where `mirrored`."""
         if self.transpose:
             return 90 if not self.mirror_y else 270
         return 180 if self.mirror_y else 0

@@ -176,7 +176,7 @@ class Video:
         Raises:
             VideoTooLong, FrameTooLarge: when the clip turns out to be larger than its header said.
         """
-        for instants, time_s, frame in resample(self._counted(), self._grid, self._nominal_s):
+        for instants, time_s, frame in resample(self._counted(), self._grid):
             self.report.last_instant = instants[-1]
             kept = tuple(k for k in instants if k % stride_at(k) == 0)
             if kept:
@@ -292,19 +292,17 @@ class Video:
         return pixels if (width, height) == self._size else _fit(pixels, *self._size)
 
 
-def resample(
-    timed: Iterable[tuple[float, Item]], rate_hz: float, nominal_s: float
-) -> Iterator[tuple[range, float, Item]]:
+def resample(timed: Iterable[tuple[float, Item]], rate_hz: float) -> Iterator[tuple[range, float, Item]]:
     """Nearest neighbour in time, with one item of look-ahead.
 
     Args:
         timed: (time in seconds, item), strictly increasing, the first at 0.
         rate_hz: of the grid; instant k lies at k / rate_hz.
-        nominal_s: how long a single item lasts. The last of several lasts as long as the mean before it.
 
     Returns:
         (instants, time, item) of the items that are the nearest to any instant (the earlier one of two equally near),
-        in order; the grid ends where the last item does.
+        in order. The grid ends where the last item does, which lasts as long as the mean before it; a single one
+        stands for instant 0 alone.
     """
     done, count, held = 0, 0, None
     for time_s, item in timed:
@@ -316,8 +314,8 @@ def resample(
         held = time_s, item
         count += 1
     if held is not None:
-        last_s = held[0] / (count - 1) if count > 1 else nominal_s
-        end = ceil((held[0] + last_s - TIME_TOLERANCE_S) * rate_hz)
+        end_s = held[0] * count / max(count - 1, 1)
+        end = max(1, ceil((end_s - TIME_TOLERANCE_S) * rate_hz))
         if end > done:
             yield range(done, end), *held
 
