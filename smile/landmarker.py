@@ -7,7 +7,7 @@ again; a face that has become much larger than the followed one takes its place.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from math import hypot
+from math import ceil, hypot
 from types import TracebackType
 from typing import Self
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from smile.mesh import Detector, Landmarks, Mesh, Roi, roi_around
 
 SEARCH_EVERY = 25
-"""Frames between thorough searches: of the whole frame for others while a face is followed, of tiles while none is."""
+"""Frames between thorough searches: for others while a face is followed, for small ones while none is."""
 TILE_PX = 480
-"""Side of the tiles that a large frame is searched in for small faces: the full-range detector sees a face from about
-a tenth of its picture on, which here is one too small to be read."""
+"""Side of the tiles that a large frame without a face is searched in. The full-range detector sees a face from about a
+tenth of its picture on, which in a tile is one that is too small to be read: so it can be told that it is."""
+TILE_OVERLAP = 0.2
+"""Share of its side that a tile has in common with the next. What is larger is seen in the whole frame."""
 SETTLING_LOOKS = 2
 """Times that the mesh looks again at what it found at a detection: boxes and eye lines of the detector are rough."""
 SAME_FACE_SHIFT = 0.5
@@ -42,7 +44,7 @@ class FaceLandmarker:
 
     Attributes:
         stretch: number of the face followed; grows by `forget` and whenever another face takes over.
-        faces: how many faces the last search of a whole frame saw. Far smaller ones beside the followed one go unseen.
+        faces: how many faces the last search of a whole frame saw.
     """
 
     def __init__(self) -> None:
@@ -96,15 +98,17 @@ class FaceLandmarker:
         return None if landmarks is None else _Face(landmarks, roi_around(landmarks))
 
     def _search(self, rgb: NDArray[np.uint8], tracked: _Face | None, due: bool) -> list[_Face]:
-        """Faces of the whole frame, largest first; small ones are looked for only where there is no other."""
+        """Faces of the whole frame, largest first; the smallest are looked for only where there is no other."""
         faces = [] if tracked is None else [tracked]
         self._add(faces, rgb, self._detector(rgb))
+        if due:
+            self._add(faces, rgb, _in_tiles(rgb, min(rgb.shape[:2]), self._detector))
         if not faces and self._last is None:
             if self._far_detector is None:
                 self._far_detector = Detector(full_range=True)
             self._add(faces, rgb, self._far_detector(rgb))
             if due and not faces:
-                self._add(faces, rgb, _in_tiles(rgb, self._far_detector))
+                self._add(faces, rgb, _in_tiles(rgb, TILE_PX, self._far_detector))
         self.faces = len(faces)
         return sorted(faces, key=lambda face: face.roi.side, reverse=True)
 
@@ -133,18 +137,19 @@ class FaceLandmarker:
         return tracked
 
 
-def _in_tiles(rgb: NDArray[np.uint8], detector: Detector) -> Iterator[Roi]:
-    """Detections in overlapping tiles that cover a frame larger than one tile, in pixels of the frame."""
-    rows, columns = (_tile_starts(length) for length in rgb.shape[:2])
+def _in_tiles(rgb: NDArray[np.uint8], side: int, detector: Detector) -> Iterator[Roi]:
+    """Detections in overlapping square tiles of a frame that is larger than one, in pixels of the frame."""
+    rows, columns = (_tile_starts(length, side) for length in rgb.shape[:2])
     if len(rows) * len(columns) > 1:
         for top, left in product(rows, columns):
-            for roi in detector(rgb[top : top + TILE_PX, left : left + TILE_PX]):
+            for roi in detector(rgb[top : top + side, left : left + side]):
                 yield replace(roi, x=roi.x + left, y=roi.y + top)
 
 
-def _tile_starts(length: int) -> list[int]:
-    beyond = max(0, length - TILE_PX)
-    return [round(start) for start in np.linspace(0, beyond, 1 + -(-4 * beyond // (3 * TILE_PX)))]
+def _tile_starts(length: int, side: int) -> list[int]:
+    beyond = max(0, length - side)
+    steps = ceil(beyond / (side * (1 - TILE_OVERLAP)))
+    return [round(start) for start in np.linspace(0, beyond, 1 + steps)]
 
 
 def _shift(place: Roi, other: Roi) -> float:
