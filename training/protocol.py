@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training import datasets
+from training import datasets, published
 from training.datasets import Clip, Dataset, DatasetError
 
 FOLDS = 10
@@ -240,14 +240,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)
+        if dataset.name in published.paper()["counts"]:
+            checks = published.check_counts(dataset)
+            print(*checks, sep="\n")
+            if not options.accept_counts:
+                published.require(checks)
         made = split(dataset, options.folds, options.seed)
         duplicates = same_files(dataset.clips)
         for fold in range(len(made.folds)):
             check_leaks(made.sides(dataset, fold), duplicates)
-    except (DatasetError, ProtocolError, Leak) as error:
+    except (DatasetError, ProtocolError, Leak, published.CountsDiffer) as error:
         sys.exit(f"error: {error}")
     save(made, options.out)
     print(f"{dataset.name}: {len(dataset.clips)} clips of {len(dataset.subjects)} subjects, folds {made.hash}")

@@ -74,7 +74,9 @@ def _warning(header: Header) -> str:
 
 
 def _caption(header: Header) -> str:
-    ours = f"Ours: {header.data_set}, {header.clips:,} clips, folds {header.split}."
+    ours = (
+        f"Ours (± standard error, clips in brackets): {header.data_set}, {header.clips:,} clips, folds {header.split}."
+    )
     if header.simulated:
         return f"{ours} These are simulated clips: not comparable with the papers' numbers ({PAPERS_DATA})."
     comparable = "" if header.data_set == PAPERS_DATA else ", another data set than ours: not comparable"

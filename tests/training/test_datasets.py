@@ -179,7 +179,7 @@ def test_the_printed_numbers_agree_with_each_other():
     cells = ("spontaneous_to_19", "spontaneous_over_19", "posed_to_19", "posed_over_19")
     assert counts["clips"] == sum(counts[cell] for cell in cells)
     tables = published.paper()["tables"]
-    for row in tables["S Table 3"]["rows"]:
+    for row in (row for row in tables["S Table 3"]["rows"] if row["values"]):
         mean = sum(row["values"][decade] * n for decade, n in counts["decades"].items()) / counts["clips"]
         assert mean == pytest.approx(row["values"]["all"], abs=0.011)
     for row in tables["P0 Table 2"]["rows"]:

@@ -125,6 +125,25 @@ def test_a_recompressed_brighter_clip_is_a_near_duplicate_and_another_face_is_no
     assert protocol.near_duplicates({}) == []
 
 
+def test_the_command_checks_the_counts_and_writes_the_folds(tmp_path, capsys):
+    """A folder in UvA-NEMO's layout with other counts is refused by name, or split when that is asked for."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    rows = []
+    for code in range(1, 31):
+        name = f"{code:03}_deliberate_smile_1.mp4"
+        (videos / name).write_bytes(name.encode())
+        rows.append(f"{name}\t{code:03}\t{GENDERS[code % 2]}\t{code + 9}\tdeliberate")
+    (tmp_path / "UvA-NEMO_Smile_Database_File_Details.txt").write_text("\n".join(rows))
+    command = [str(tmp_path), "--out", str(tmp_path / "folds.json")]
+    with pytest.raises(SystemExit, match=r"FAIL subjects: 30 \(published: 400\)"):
+        protocol.main(command)
+    assert not (tmp_path / "folds.json").exists()
+    protocol.main([*command, "--accept-counts"])
+    assert "fold 9: 3 subjects, 3 clips in test" in capsys.readouterr().out
+    assert len(protocol.load(tmp_path / "folds.json").folds) == 10
+
+
 def test_too_few_subjects_are_refused():
     """Ten folds of fifteen people cannot keep their promises."""
     with pytest.raises(ProtocolError, match="15 subjects are too few"):
