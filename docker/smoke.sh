@@ -202,7 +202,8 @@ say "Python: $PYTHON_IMAGE, $(($(docker image inspect --format '{{.Size}}' "$PYT
 step "images"
 if [[ -z $TRITON_IMAGE ]]; then
     TRITON_IMAGE=smile-standin/tritonserver:24.10
-    docker build --quiet --build-arg PYTHON_IMAGE --file docker/triton.Dockerfile --tag "$TRITON_IMAGE" .
+    docker build --build-arg PYTHON_IMAGE --file docker/triton.Dockerfile --tag "$TRITON_IMAGE" . \
+        >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; die "the build of Triton's stand-in"; }
 fi
 "${compose[@]}" build gateway >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; die "the gateway's build"; }
 say "Triton: $TRITON_IMAGE, $(($(docker image inspect --format '{{.Size}}' "$TRITON_IMAGE") / 1000000)) MB"
