@@ -1,7 +1,7 @@
 """Frames -> aligned crops of one face: it is followed (`smile.landmarker`), short gaps are bridged (SPEC C1)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -130,7 +130,7 @@ class FaceReport:
             )
 
 
-def align(samples: Iterable[Sample], report: FaceReport) -> Iterator[AlignedFace]:
+def align(samples: Iterable[Sample], report: FaceReport) -> Generator[AlignedFace, None, None]:
     """Follow the face through a clip and cut out its aligned crops, as a stream.
 
     A gap of at most BRIDGE_INSTANTS is bridged; its crops are held back until the face returns, and dropped where it

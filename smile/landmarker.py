@@ -26,9 +26,12 @@ TILE_OVERLAP = 0.2
 SETTLING_LOOKS = 2
 """Times that the mesh looks again at what it found at a detection: boxes and eye lines of the detector are rough."""
 SAME_FACE_SHIFT = 0.5
-SAME_FACE_GROWTH = 1.5
-"""A face further from the last place than this share of the square around it, or this much larger or smaller, is
-another one."""
+SAME_FACE_GROWTH = 1.33
+"""A face further from the last place than this share of the square around it, or this much larger or smaller than the
+followed one lately was, is another one."""
+SIZE_WEIGHT = 0.2
+"""Weight of a new size in what the size lately was: step by step the mesh can slip over to a face that passes in
+front."""
 TAKEOVER_GROWTH = 1.5
 """A face this much larger than the followed one takes its place."""
 
@@ -54,6 +57,7 @@ class FaceLandmarker:
         self._detector = Detector()
         self._far_detector: Detector | None = None
         self._last: Roi | None = None
+        self._side = 0.0
         self._frames = 0
 
     def __enter__(self) -> Self:
@@ -84,14 +88,19 @@ class FaceLandmarker:
         due = self._frames % SEARCH_EVERY == 0
         self._frames += 1
         face = None if self._last is None else self._look(rgb, self._last)
-        if face is not None and self._last is not None and not _same_place(face.roi, self._last):
+        if face is not None and not self._is_followed(face):
             face = None
         if face is None or due:
             face = self._choose(face, self._search(rgb, face, due))
         if face is None:
             return None
+        weight = SIZE_WEIGHT if self._is_followed(face) else 1.0
+        self._side += weight * (face.roi.side - self._side)
         self._last = face.roi
         return face.landmarks
+
+    def _is_followed(self, face: _Face) -> bool:
+        return self._last is not None and _same_place(face.roi, replace(self._last, side=self._side))
 
     def _look(self, rgb: NDArray[np.uint8], roi: Roi) -> _Face | None:
         landmarks = self._mesh(rgb, roi)
@@ -129,7 +138,7 @@ class FaceLandmarker:
         if last is None:
             return faces[0] if faces else None
         if tracked is None:
-            same = (face for face in faces if _same_place(face.roi, last))
+            same = filter(self._is_followed, faces)
             return min(same, key=lambda face: _shift(face.roi, last), default=None)
         if faces[0].roi.side > TAKEOVER_GROWTH * tracked.roi.side:
             self.stretch += 1
