@@ -63,15 +63,21 @@ class Features:
     """The cached features of a data set.
 
     Attributes:
-        dataset: without the clips that were skipped.
+        whole: the data set.
         skipped: name of each clip that cannot be read, and why.
     """
 
-    dataset: Dataset
+    whole: Dataset
     recipe: Recipe
     folder: Path
     digests: dict[str, str]
     skipped: dict[str, str]
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Without the clips that were skipped."""
+        readable = tuple(clip for clip in self.whole.clips if clip.name not in self.skipped)
+        return Dataset(self.whole.name, readable, self.whole.simulated)
 
     def regions(self, clip: Clip) -> NDArray[np.float16]:
         """(T, 9, 2048) float16, mapped from the file: memory is needed for what is read, while it is read."""
@@ -126,8 +132,7 @@ def load(dataset: Dataset, backbone: Path, store: Path = CACHE, frame_rate_hz: f
     if len(skipped) > MAX_SKIPPED * len(dataset.clips):
         listed = "".join(f"\n  {name}: {why}" for name, why in skipped.items())
         raise FeatureError(f"{len(skipped)} of {len(dataset.clips)} clips are unreadable:{listed}")
-    readable = tuple(clip for clip in dataset.clips if clip.name not in skipped)
-    return Features(Dataset(dataset.name, readable, dataset.simulated), recipe, folder, digests, skipped)
+    return Features(dataset, recipe, folder, digests, skipped)
 
 
 def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:

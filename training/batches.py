@@ -1,0 +1,128 @@
+"""Cached clips -> padded batches: of similar length, the same for any number of processes, read when needed."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from networks.config import NetworkConfig
+from smile.tensors import GENDERS
+from training.datasets import Clip
+from training.feature_store import Features
+
+BUCKET_BATCHES = 8
+"""Clips are sorted by length within so many batches: little padding, and still a random order."""
+RMS_CLIPS = 64
+
+
+class Batch(NamedTuple):
+    """B clips.
+
+    Attributes:
+        inputs: (B, T, 9, 2048) float16, zeros beyond `frame_count`; (B, K, 96, 96, 3) uint8 RGB for `image_cnn`.
+        frame_count: (B,) int64; K for `image_cnn`.
+        target: (B,) float32 years, or int64 index of smile.tensors.GENDERS.
+        rows: (B,) int64 index into `Clips.clips`.
+    """
+
+    inputs: Tensor
+    frame_count: Tensor
+    target: Tensor
+    rows: Tensor
+
+
+class Clips(Dataset[int]):
+    """Clips by index; `collate` reads them, so that each is copied once, into its place in the batch.
+
+    Args:
+        one_frame: give a single frame of each clip, drawn at random, to train `image_cnn` with.
+    """
+
+    def __init__(
+        self, features: Features, clips: Sequence[Clip], network: NetworkConfig, *, one_frame: bool = False
+    ) -> None:
+        self.clips = tuple(clips)
+        self.network = network
+        self.lengths = [features.frame_counts[clip.name] for clip in self.clips]
+        self._features = features
+        self._one_frame = one_frame
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, row: int) -> int:
+        return row
+
+    def collate(self, rows: list[int]) -> Batch:
+        inputs, counts = self._crops(rows) if self.network.ablation == "image_cnn" else self._regions(rows)
+        clips = [self.clips[row] for row in rows]
+        if self.network.trait == "age":
+            target = torch.tensor([clip.age for clip in clips], dtype=torch.float32)
+        else:
+            target = torch.tensor([GENDERS.index(clip.gender) for clip in clips])
+        return Batch(inputs, counts, target, torch.tensor(rows))
+
+    def _regions(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        counts = torch.tensor([self.lengths[row] for row in rows])
+        first = self._features.regions(self.clips[rows[0]])
+        padded = np.zeros((len(rows), int(counts.max()), *first.shape[1:]), first.dtype)
+        for place, row in enumerate(rows):
+            padded[place, : self.lengths[row]] = self._features.regions(self.clips[row])
+        return torch.from_numpy(padded), counts
+
+    def _crops(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        crops = np.stack([self._features.crops(self.clips[row]) for row in rows])
+        if self._one_frame:
+            crops = crops[np.arange(len(rows)), torch.randint(crops.shape[1], (len(rows),)).numpy()][:, None]
+        return torch.from_numpy(crops), torch.full((len(rows),), crops.shape[1])
+
+
+class BucketedBatches(Sampler[list[int]]):
+    """Shuffled batches of clips of similar length.
+
+    An epoch's batches depend on the seed and the epoch alone. Where several processes train together each takes every
+    n-th clip of every batch, so that they see together what one would see. Batches differ by at most one clip.
+
+    Args:
+        batch: clips of one step, over all processes.
+        seed: None leaves the clips in their order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+        self._lengths = np.array(lengths)
+        self._count = max(1, round(len(lengths) / batch))
+        self._seed, self._rank, self._world = seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches():
+            yield batch[self._rank :: self._world].tolist()
+
+    def _batches(self) -> list[NDArray[np.int64]]:
+        rows = np.arange(len(self._lengths))
+        if self._seed is None:
+            return np.array_split(rows, self._count)
+        rng = np.random.default_rng([self._seed, self.epoch])
+        rows = rng.permutation(rows)
+        pools = np.array_split(rows, max(1, round(self._count / BUCKET_BATCHES)))
+        ordered = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
+        batches = np.array_split(ordered, self._count)
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+
+def loader(clips: Clips, batches: BucketedBatches, workers: int = 0) -> DataLoader:
+    return DataLoader(clips, batch_sampler=batches, collate_fn=clips.collate, num_workers=workers)
+
+
+def feature_scale(features: Features, clips: Sequence[Clip], seed: int) -> float:
+    """The power of two next to the RMS of the features of some training clips (SPEC C3): float16 is divided exactly."""
+    chosen = np.random.default_rng(seed).permutation(len(clips))[:RMS_CLIPS]
+    squares = [np.square(features.regions(clips[row]), dtype=np.float32).mean() for row in chosen]
+    return float(2.0 ** np.round(np.log2(np.mean(squares)) / 2))

@@ -1,0 +1,165 @@
+"""One trait network in training, as Lightning runs it: losses and metrics of P0 (SPEC A4), optimisation of SPEC C3."""
+
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, mse_loss
+
+from networks.config import NetworkConfig
+from networks.image_cnn import ImageCNN
+from networks.network import InterpreterNetwork, build
+from networks.traits import AgeScale
+from training.batches import Batch, BucketedBatches
+
+SELECTION = "selection"
+"""The logged value by which an epoch is chosen; less is better."""
+TIE_BREAK = 1e-3
+"""Weight of the cross-entropy in what selects a gender network: accuracies of few clips are often equal."""
+
+
+class LossNotFinite(Exception):
+    """Training has to stop; the message holds the parts of the loss."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Nothing is published (SPEC C3); all of it is our choice.
+
+    Attributes:
+        rate, weight_decay: of Adam.
+        batch: clips in a step, over all processes.
+        clip: largest global norm of the gradient.
+        plateau, patience: epochs without a better validation after which the rate is halved, and after which it ends.
+    """
+
+    rate: float = 1e-4
+    weight_decay: float = 1e-5
+    batch: int = 16
+    epochs: int = 100
+    clip: float = 5.0
+    plateau: int = 5
+    patience: int = 15
+
+
+class TraitModule(pl.LightningModule):
+    """Trains one network. Batches come from training.batches.
+
+    Args:
+        age: mean and standard deviation of the training clips in years; the loss is on the standardised age.
+        scale: features are divided by it; `release` folds it into the first layer.
+        names: of the training clips, for messages.
+    """
+
+    def __init__(
+        self,
+        network: NetworkConfig,
+        optimisation: Optimisation,
+        seed: int,
+        age: tuple[float, float] = (0.0, 1.0),
+        scale: float = 1.0,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.network = build(network)
+        self.optimisation = optimisation
+        self.seed = seed
+        self.names = names
+        self.scale = scale
+        if isinstance(self.network.answer, AgeScale):
+            self.network.answer.mean.fill_(age[0])
+            self.network.answer.std.fill_(age[1])
+        self._sums = torch.zeros(3, dtype=torch.float64)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Standardised age (B, 1) or logits (B, 2); (B * K, ...) for `image_cnn`, frame by frame."""
+        if isinstance(self.network, ImageCNN):
+            return self.network(batch.inputs.flatten(end_dim=1))
+        inputs = batch.inputs if self.scale == 1 else batch.inputs / self.scale
+        return self.network(inputs, batch.frame_count).output[:, 0]
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error on the standardised age, or cross-entropy."""
+        target = target.repeat_interleave(len(output) // len(target))
+        answer = self.network.answer
+        if isinstance(answer, AgeScale):
+            return mse_loss(output.float(), answer.standardise(target))
+        return cross_entropy(output.float(), target)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        output = self(batch)
+        loss = self.loss(output, batch.target)
+        if not torch.isfinite(loss):
+            raise LossNotFinite(self._parts(batch, output.detach().float(), loss))
+        count = len(batch.target)
+        self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        output = self(batch)
+        loss = self.loss(output, batch.target)
+        answers = self.network.answer(output.float()).unflatten(0, (len(batch.target), -1)).mean(dim=1)
+        if isinstance(self.network.answer, AgeScale):
+            errors = (answers - batch.target).abs()
+        else:
+            errors = answers.argmax(dim=-1) != batch.target
+        count = len(batch.target)
+        self._sums += torch.tensor([float(errors.sum()), float(loss) * count, count], dtype=torch.float64)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over the validation clips of all processes: MAE in years, or error rate."""
+        sums = self.all_gather(self._sums.to(self.device, torch.float32)).reshape(-1, 3).sum(dim=0)
+        self._sums = torch.zeros(3, dtype=torch.float64)
+        error, loss = (sums[:2] / sums[2]).tolist()
+        selection = error if isinstance(self.network.answer, AgeScale) else error + TIE_BREAK * loss
+        self.plateau.step(selection)
+        rate = self.plateau.optimizer.param_groups[0]["lr"]
+        values = {"error/validation": error, "loss/validation": loss, SELECTION: selection, "rate": rate}
+        self.log_dict(values, sync_dist=True)
+
+    def on_train_epoch_start(self) -> None:
+        """Batches and dropout depend on seed and epoch alone: a resumed run goes on exactly as it would have."""
+        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)
+        loader = self.trainer.train_dataloader
+        if loader is not None and isinstance(loader.batch_sampler, BucketedBatches):
+            loader.batch_sampler.epoch = self.current_epoch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        plan = self.optimisation
+        optimiser = torch.optim.Adam(self.parameters(), plan.rate, weight_decay=plan.weight_decay)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
+        return optimiser
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self._plateau_state = checkpoint["plateau"]
+
+    def on_train_start(self) -> None:
+        if hasattr(self, "_plateau_state"):
+            self.plateau.load_state_dict(self._plateau_state)
+
+    @torch.no_grad()
+    def release(self) -> InterpreterNetwork | ImageCNN:
+        """The network for features as the backbone gives them, in evaluation mode; the module is spent."""
+        if not isinstance(self.network, ImageCNN):
+            self.network.dynamics.fc1.weight.div_(self.scale)
+        self.scale = 1.0
+        self.network.cpu().eval()
+        return self.network
+
+    def _parts(self, batch: Batch, output: Tensor, loss: Tensor) -> str:
+        gradients = [p.grad.norm() for p in self.parameters() if p.grad is not None]
+        names = [self.names[row] for row in batch.rows.tolist()] if self.names else []
+        return (
+            f"the loss is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}: "
+            f"outputs {float(output.min()):.4g} to {float(output.max()):.4g}, "
+            f"targets {float(batch.target.min())} to {float(batch.target.max())}, "
+            f"inputs up to {float(batch.inputs.abs().max()):.4g} (divided by {self.scale:g}), "
+            f"{sum(not p.isfinite().all() for p in self.parameters())} parameters not finite, "
+            f"last gradients up to {float(max(gradients, default=torch.zeros(()))):.4g}, "
+            f"rate {self.plateau.optimizer.param_groups[0]['lr']:.3g}; clips {', '.join(names)}"
+        )

@@ -1,0 +1,124 @@
+"""What defines one training run: one trait, one ablation, one fold. A YAML file holds it; a JSON file keeps it."""
+
+import subprocess
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from networks.config import ABLATIONS, TRAITS, WIDTHS, Ablation, NetworkConfig, Trait, Width, network_config
+from smile.sampling import FRAME_RATE_HZ
+from training.feature_store import CACHE
+from training.module import Optimisation
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run. Paths are relative to the working directory.
+
+    Attributes:
+        data: folder of UvA-NEMO, or a manifest.
+        split: folds as training.protocol writes them.
+        backbone: checkpoint directory of the backbone whose features are cached in `cache`.
+        out: directory of the run, made if it is absent.
+        fold: the fold that is tested.
+        layers: sizes and dropout rates of networks.config.NetworkConfig that differ from those of `width`.
+        precision: of the training step, as Lightning names it; predictions are made in float32.
+        accelerator, devices, nodes: as Lightning understands them; `optimisation.batch` is shared among all devices.
+        workers: processes that read batches ahead.
+    """
+
+    data: str
+    split: str
+    backbone: str
+    out: str
+    trait: Trait
+    ablation: Ablation = "full"
+    width: Width = "paper"
+    fold: int = 0
+    layers: dict[str, Any] | None = None
+    optimisation: Optimisation = Optimisation()
+    seed: int = 0
+    cache: str = str(CACHE)
+    frame_rate_hz: float = FRAME_RATE_HZ
+    precision: Precision = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        allowed = {"trait": TRAITS, "ablation": ABLATIONS, "width": WIDTHS, "precision": get_args(Precision)}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}")
+
+    @property
+    def network(self) -> NetworkConfig:
+        return replace(network_config(self.trait, self.width, self.ablation), **(self.layers or {}))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read(path: Path, overrides: dict[str, Any] | None = None) -> RunConfig:
+    """A configuration from YAML; `overrides` come before the file's values. Raises ConfigError."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: not a mapping of keys to values")
+    return from_dict(values | (overrides or {}), str(path))
+
+
+def from_dict(values: dict[str, Any], source: str) -> RunConfig:
+    """Inverse of `RunConfig.to_dict`. Raises ConfigError, naming `source` and the key."""
+    values = dict(values)
+    optimisation = values.pop("optimisation", None) or {}
+    _check(source, "", values, RunConfig)
+    _check(source, "optimisation.", optimisation, Optimisation)
+    if missing := [name for name in ("data", "split", "backbone", "out", "trait") if name not in values]:
+        raise ConfigError(f"{source}: {', '.join(missing)} missing")
+    try:
+        config = RunConfig(**values, optimisation=Optimisation(**optimisation))
+        config.network  # noqa: B018 - its layers are checked here
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return config
+
+
+def commit() -> str | None:
+    """Commit of the checkout, with "-changed" where files differ from it; None outside a checkout."""
+    root = Path(__file__).parent
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("-changed" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _check(source: str, prefix: str, values: Any, cls: type) -> None:
+    """Names and plain types of the keys."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: {prefix or 'the file'} is not a mapping")
+    known = {field.name: field for field in fields(cls)}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f"{source}: {prefix}{name} is unknown; known are {', '.join(known)}")
+        wanted = known[name].type
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            continue
+        if wanted in (int, float, str) and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise ConfigError(f"{source}: {prefix}{name} is {value!r}, not {wanted.__name__}")

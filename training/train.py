@@ -1,0 +1,224 @@
+"""One run: one trait, one ablation, one fold; from cached features to weights and predictions.
+
+    python -m training.train --config training/configs/paper.yaml [--set fold=3 --set trait=gender]
+
+Run again after an interruption: it goes on from the last finished epoch, with the batches and the dropout that it would
+have seen. A finished run is left as it is. In the directory of the run:
+
+    run.json             the configuration, and what it was applied to
+    checkpoints/         the last and the best epoch, with optimiser (removed when the run is finished)
+    curves/              TensorBoard
+    network/             the released weights (networks.checkpoint)
+    predictions.jsonl    the test clips (training.predictions); written last
+"""
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import time
+import warnings
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from networks import checkpoint
+from training import answers, datasets, feature_store, predictions, protocol, run_config
+from training.batches import BucketedBatches, Clips, feature_scale, loader
+from training.datasets import DatasetError
+from training.feature_store import FeatureError, Features
+from training.module import SELECTION, LossNotFinite, TraitModule
+from training.protocol import Leak, ProtocolError, Sides, Split
+from training.run_config import ConfigError, RunConfig
+
+PREDICTIONS = "predictions.jsonl"
+RECORD = "run.json"
+Failure = (ConfigError, DatasetError, ProtocolError, Leak, FeatureError, LossNotFinite, checkpoint.CheckpointError)
+
+
+def is_finished(config: RunConfig) -> bool:
+    return (Path(config.out) / PREDICTIONS).exists()
+
+
+def run(config: RunConfig, features: Features | None = None, split: Split | None = None) -> Path:
+    """Train, or go on, and write weights and predictions; where they are.
+
+    Args:
+        features, split: what `config` names, if they are loaded already.
+
+    Raises:
+        ConfigError: the directory holds another run.
+        FeatureError, DatasetError, ProtocolError, Leak: about the data.
+        LossNotFinite: training diverged.
+    """
+    out = Path(config.out)
+    if features is None:
+        dataset = datasets.read(Path(config.data))
+        features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
+    split = split or protocol.load(Path(config.split))
+    sides = split.sides(features.whole, config.fold)
+    record = _record(config, features, split)
+    _claim(out / RECORD, record)
+    if is_finished(config):
+        return out / PREDICTIONS
+    started = time.monotonic()
+    module, trainer = _fit(config, features, readable(sides, features), out)
+    if not trainer.is_global_zero:
+        return out / PREDICTIONS
+    best = trainer.checkpoint_callback
+    assert isinstance(best, ModelCheckpoint)
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
+    module.load_state_dict(state["state_dict"])
+    epochs, scale = trainer.current_epoch, module.scale
+    network = module.release()
+    _, held_out, test = _clips(config, features, readable(sides, features))
+    answers.fit_temperature(network, held_out)
+    record |= {
+        "epochs": epochs,
+        "best_epoch": state["epoch"],
+        "selection": float(best.best_model_score or 0.0),
+        "feature_scale": scale,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    checkpoint.save(network, out / "network", record)
+    zeroed = answers.sets_to_zero(network) if config.ablation == "full" else ()
+    found = answers.predict(network, test, config.fold, zeroed)
+    header = predictions.header(features.whole, split.hash, record)
+    predictions.write(out / PREDICTIONS, header, found)
+    shutil.rmtree(out / "checkpoints")
+    return out / PREDICTIONS
+
+
+def readable(sides: Sides, features: Features) -> Sides:
+    """The sides without the clips that were skipped."""
+    kept = {clip.name for clip in features.dataset.clips}
+    return Sides(*(tuple(c for c in side if c.name in kept) for side in (sides.training, sides.validation, sides.test)))
+
+
+def _clips(config: RunConfig, features: Features, sides: Sides) -> tuple[Clips, Clips, Clips]:
+    network = config.network
+    return (
+        Clips(features, sides.training, network, one_frame=network.ablation == "image_cnn"),
+        Clips(features, sides.validation, network),
+        Clips(features, sides.test, network),
+    )
+
+
+def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tuple[TraitModule, pl.Trainer]:
+    training, held_out, _ = _clips(config, features, sides)
+    plan = config.optimisation
+    ages = np.array([clip.age for clip in sides.training], np.float64)
+    frames = config.ablation == "image_cnn"
+    module = TraitModule(
+        config.network,
+        plan,
+        config.seed,
+        (float(ages.mean()), float(max(ages.std(), 1.0))),
+        1.0 if frames else feature_scale(features, sides.training, config.seed),
+        tuple(clip.name for clip in sides.training),
+    )
+    trainer = _trainer(config, out)
+    rank, world = trainer.global_rank, trainer.world_size
+    last = out / "checkpoints" / "last.ckpt"
+    trainer.fit(
+        module,
+        loader(training, BucketedBatches(training.lengths, plan.batch, config.seed, rank, world), config.workers),
+        loader(held_out, BucketedBatches(held_out.lengths, plan.batch, None, rank, world), config.workers),
+        ckpt_path=last if last.exists() else None,
+        weights_only=False,
+    )
+    return module, trainer
+
+
+def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
+    several = config.devices * config.nodes > 1
+    plan = config.optimisation
+    on_gpu = torch.cuda.is_available() and config.accelerator in ("auto", "gpu", "cuda")
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy="ddp" if several else "auto",
+        sync_batchnorm=several and on_gpu,
+        use_distributed_sampler=False,
+        precision=config.precision,
+        max_epochs=plan.epochs,
+        gradient_clip_val=plan.clip,
+        callbacks=[
+            EarlyStopping(SELECTION, patience=plan.patience, check_on_train_epoch_end=True),
+            ModelCheckpoint(
+                out / "checkpoints",
+                "best",
+                SELECTION,
+                save_last=True,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+        ],
+        logger=TensorBoardLogger(out, name="curves", version=""),
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+    )
+
+
+def _record(config: RunConfig, features: Features, split: Split) -> dict[str, Any]:
+    return {
+        "config": config.to_dict(),
+        "commit": run_config.commit(),
+        "data": {"name": features.whole.name, "digest": features.whole.digest, "skipped": sorted(features.skipped)},
+        "split": split.hash,
+        "features": asdict(features.recipe),
+        "versions": {"torch": torch.__version__, "lightning": version("lightning")},
+    }
+
+
+def _claim(path: Path, record: dict[str, Any]) -> None:
+    """Write the record, or see that the one that is there is of the same run. The commit may have moved on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        differing = [key for key in ("config", "data", "split", "features") if before.get(key) != record[key]]
+        if differing:
+            raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
+        return
+    partial = path.with_suffix(f".{time.monotonic_ns()}")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def quiet() -> None:
+    """Lightning's hints are for people at a prompt; its errors stay."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*Checkpoint directory .* exists.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="instead of the file's value")
+    parser.add_argument("--threads", type=int, help="of torch, in each process")
+    options = parser.parse_args(arguments)
+    quiet()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        overrides = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in options.set)}
+        print(run(run_config.read(options.config, overrides)))
+    except Failure as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
