@@ -50,7 +50,7 @@ def found_at(crop: NDArray[np.uint8], dot: NDArray[np.float64]) -> NDArray[np.fl
     x, y = (int(value) for value in dot)
     window = np.maximum(crop[y - 6 : y + 7, x - 6 : x + 7, 0].astype(float) - 45, 0)
     ys, xs = np.mgrid[y - 6 : y + 7, x - 6 : x + 7] + 0.5
-    return np.array([(xs * window).sum(), (ys * window).sum()]) / window.sum()
+    return np.asarray(np.array([(xs * window).sum(), (ys * window).sum()]) / window.sum())
 
 
 @settings(max_examples=25, deadline=None)
