@@ -5,10 +5,9 @@ never from a frame index. Memory does not grow with the length of the clip.
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from math import ceil
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -16,38 +15,26 @@ from typing import BinaryIO, Self, TypeVar
 import av
 import cv2
 import numpy as np
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from smile.colour import Converter, is_hdr, working_size
 from smile.container import (
     READABLE,
     declared_duration,
-    nominal_interval,
     open_container,
     picture_stream,
     set_threads,
 )
-from smile.errors import FrameTooLarge, UnreadableVideo, VideoTooLong
+from smile.decoding import DEFAULT_LIMITS, DecodeReport, Limits, timed_frames
+from smile.errors import UnreadableVideo
 from smile.geometry import Geometry
 from smile.sampling import FRAME_RATE_HZ, stride_at
 
 TIME_TOLERANCE_S = 1e-3
 """Resolution of timestamps in Matroska and WebM."""
 TIE_S = 1e-6
-MAX_READ_FAILURES = 16
-"""Consecutive errors of the demuxer after which the rest of a file is given up."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is refused. Declared values are checked before anything is decoded, real ones while streaming."""
-
-    max_pixels: int = 4096 * 2304
-    max_duration_s: float = 120.0
-    max_frames: int = 15_000
 
 
 @dataclass(frozen=True)
@@ -94,28 +81,6 @@ class Sample:
     rgb: NDArray[np.uint8]
 
 
-@dataclass
-class DecodeReport:
-    """What decoding met; live while streaming, final after.
-
-    Attributes:
-        frames_decoded: frames that came out of the decoder.
-        packets_damaged: empty packets and packets that the decoder rejected.
-        timestamps_repaired: frames whose timestamp was missing, or not later than the one before.
-        duration_s: presentation time of the last frame plus one mean interval.
-        source_rate_hz: measured mean rate.
-        last_instant: last instant of the grid that was reached; -1 before the first. `smile.sampling.is_kept` says
-            with it which of the instants that were delivered belong to the final sequence.
-    """
-
-    frames_decoded: int = 0
-    packets_damaged: int = 0
-    timestamps_repaired: int = 0
-    duration_s: float = 0.0
-    source_rate_hz: float = 0.0
-    last_instant: int = -1
-
-
 class Video:
     """An opened clip. Use as a context manager; not shared between threads.
 
@@ -131,7 +96,7 @@ class Video:
     def __init__(
         self,
         source: str | os.PathLike[str] | BinaryIO,
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULT_LIMITS,
         frame_rate_hz: float = FRAME_RATE_HZ,
     ) -> None:
         self.report = DecodeReport()
@@ -144,10 +109,9 @@ class Video:
             self._check_header(source)
             self._container = resources.enter_context(open_container(source, {"max_pixels": str(limits.max_pixels)}))
             self._stream = picture_stream(self._container)
+            limits.check_pixels(self._stream.width, self._stream.height)
             set_threads(self._stream)
-            self._time_base = self._stream.time_base or Fraction(1, av.time_base)
-            self._nominal_s = nominal_interval(self._stream)
-            self._frames = self._timed_frames()
+            self._frames = timed_frames(self._container, self._stream, limits, self.report)
             resources.callback(self._frames.close)
             self._first = next(self._frames, None)
             if self._first is None:
@@ -186,23 +150,9 @@ class Video:
         """Refuse by the header alone, before any decoder exists."""
         with open_container(file, {"codec_whitelist": "none"}) as header:
             stream = picture_stream(header)
-            self._check_pixels(stream.width, stream.height)
+            self._limits.check_pixels(stream.width, stream.height)
             self._declared_s = declared_duration(header, stream)
-            if self._declared_s is not None and self._declared_s > self._limits.max_duration_s:
-                self._refuse_duration(self._declared_s)
-
-    def _check_pixels(self, width: int, height: int) -> None:
-        if width * height > self._limits.max_pixels:
-            raise FrameTooLarge(
-                f"The picture has {width} x {height} pixels; at most {self._limits.max_pixels} in all are accepted. "
-                "Send a smaller resolution."
-            )
-
-    def _refuse_duration(self, duration_s: float) -> None:
-        raise VideoTooLong(
-            f"The clip lasts at least {duration_s:.1f} s; at most {self._limits.max_duration_s:g} s are accepted. "
-            "Cut it down to the smile."
-        )
+            self._limits.check_duration(self._declared_s or 0.0)
 
     def _geometry_of(self, frame: av.VideoFrame) -> Geometry:
         return Geometry.of(frame, float(self._stream.sample_aspect_ratio or 1))
@@ -223,58 +173,6 @@ class Video:
             hdr=is_hdr(frame),
             bit_depth=frame.format.components[0].bits,
         )
-
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Every frame that decodes. Packets are decoded one by one: an empty or a damaged one costs only itself."""
-        failures = 0
-        while failures < MAX_READ_FAILURES:
-            try:
-                for packet in self._container.demux(self._stream):
-                    failures = 0
-                    if packet.size:
-                        yield from self._decode(packet)
-                    elif packet.pos is not None:
-                        self.report.packets_damaged += 1
-                break
-            except av.FFmpegError:
-                failures += 1
-                self.report.packets_damaged += 1
-        yield from self._decode(None)
-
-    def _decode(self, packet: "av.Packet[VideoStream] | None") -> list[av.VideoFrame]:
-        try:
-            return self._stream.codec_context.decode(packet)
-        except av.FFmpegError:
-            self._check_pixels(self._stream.codec_context.width, self._stream.codec_context.height)
-            self.report.packets_damaged += 1
-            return []
-
-    def _timed_frames(self) -> Generator[tuple[float, av.VideoFrame], None, None]:
-        """(presentation time, frame), the first at 0, strictly increasing; within the limits."""
-        start_s = previous_s = -self._nominal_s
-        for frame in self._decoded():
-            self._check_pixels(frame.width, frame.height)
-            stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
-            if self.report.frames_decoded == 0:
-                start_s = stamp_s or 0.0
-            time_s = previous_s + self._nominal_s
-            if stamp_s is not None and stamp_s - start_s > previous_s:
-                time_s = stamp_s - start_s
-            else:
-                self.report.timestamps_repaired += 1
-            self._count(time_s)
-            yield time_s, frame
-            previous_s = time_s
-
-    def _count(self, time_s: float) -> None:
-        report = self.report
-        report.frames_decoded += 1
-        mean_s = time_s / (report.frames_decoded - 1) if report.frames_decoded > 1 else self._nominal_s
-        report.duration_s, report.source_rate_hz = time_s + mean_s, 1 / mean_s
-        if time_s > self._limits.max_duration_s:
-            self._refuse_duration(time_s)
-        if report.frames_decoded > self._limits.max_frames:
-            raise VideoTooLong(f"The clip has more than {self._limits.max_frames} frames. Cut it down to the smile.")
 
     def _counted(self) -> Iterator[tuple[float, av.VideoFrame]]:
         first, self._first = self._first, None

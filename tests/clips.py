@@ -319,15 +319,21 @@ def heif_still() -> bytes:
     return clip_bytes([flat((200, 100, 50), (64, 64))], container="avif", codec="libsvtav1")
 
 
-def playlist(style: str, target: Path) -> str:
-    """A text file that asks the reader to open `target`."""
+def playlist(style: str, target: str) -> str:
+    """A text file that asks the reader to open `target`; `style` is ffconcat or m3u8."""
     return {
-        "ffconcat": f"ffconcat version 1.0\nfile '{target}'\n",
+        "ffconcat": f"ffconcat version 1.0\nfile {target}\n",
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n",
-        "mpd": f"<MPD><Period><AdaptationSet><Representation><BaseURL>{target}</BaseURL></Representation>"
-        "</AdaptationSet></Period></MPD>",
-        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
     }[style]
+
+
+def empty_packets(count: int = 30, size: tuple[int, int] = (320, 320)) -> bytes:
+    """A face as MJPEG in QuickTime, in which the index gives every third frame a size of zero."""
+    data = bytearray(clip_bytes(astronaut_frames(count, size), container="mov", codec="mjpeg"))
+    table = data.index(b"stsz") + 16
+    for k in range(2, count, 3):
+        data[table + 4 * k : table + 4 * k + 4] = bytes(4)
+    return bytes(data)
 
 
 def damaged(every: int, count: int) -> bytes:
@@ -342,26 +348,3 @@ def damaged(every: int, count: int) -> bytes:
         end = whole.index(b"\xff\xd9", starts[k])
         whole[starts[k] : end] = b"\x55" * (end - starts[k])
     return bytes(whole)
-
-
-def external_reference(target: Path) -> bytes:
-    """A QuickTime film without pictures of its own, whose data reference is an alias of `target`."""
-    data = clip_bytes(numbered(5), container="mov")
-    start = data.index(b"dref") - 4
-    (size,) = struct.unpack_from(">I", data, start)
-    path = str(target).encode()
-    name = target.name.encode()[:63]
-    alias = bytes(10) + bytes(28) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
-    alias += struct.pack(">hh", -1, -1) + bytes(16) + struct.pack(">HH", 18, len(path)) + path + b"\0" * (len(path) % 2)
-    alias += struct.pack(">hH", -1, 0)
-    entry = struct.pack(">I4sI", 12 + len(alias), b"alis", 0) + alias
-    reference = struct.pack(">I4sII", 16 + len(entry), b"dref", 0, 1) + entry
-    grown = bytearray(data[:start] + reference + data[start + size :])
-    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
-        place = grown.index(box) - 4
-        (old,) = struct.unpack_from(">I", grown, place)
-        struct.pack_into(">I", grown, place, old + len(reference) - size)
-    media = grown.index(b"mdat") + 4
-    (length,) = struct.unpack_from(">I", grown, media - 8)
-    grown[media : media - 8 + length] = bytes(length - 8)
-    return bytes(grown)
