@@ -35,7 +35,7 @@ EMPTY: Picture = np.full((480, 640, 3), 90, np.uint8)
 
 def with_head(scale: float, x: float, y: float, onto: Picture = EMPTY, angle_deg: float = 0.0) -> Picture:
     """A copy of `onto` with the head at (x, y), its top left corner, turned about its middle."""
-    turn = np.float64(cv2.getRotationMatrix2D((HEAD.shape[1] / 2, HEAD.shape[0] / 2), angle_deg, scale))
+    turn = np.asarray(cv2.getRotationMatrix2D((HEAD.shape[1] / 2, HEAD.shape[0] / 2), angle_deg, scale), np.float64)
     turn[:, 2] += (x, y) + np.array(HEAD.shape[1::-1]) / 2 * (scale - 1)
     size = onto.shape[1::-1]
     head = cv2.warpAffine(HEAD, turn, size, flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
