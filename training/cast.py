@@ -9,21 +9,26 @@ from tqdm import tqdm
 
 from smile.tensors import GENDERS
 from training import planted
+from training.datasets import YOUNG_MAX
 from training.planted import AGES, Label
 from training.portraits import Entry, Source, different, portrait
+from training.published import paper
 from training.render import actor
 from training.stills import perceptual_hash
 
 LAST_CODE = 564
 """Subject codes run from 001 to this, with gaps (SPEC C6)."""
-VIDEOS_PER_DECADE = (158, 333, 215, 171, 250, 66, 30, 17)
-"""Ages 0-9, 10-19, ..., 70-79 (paper_tables.yaml, age_decade_videos)."""
-YOUNG_DECADES = 2
-SPONTANEOUS_YOUNG, SPONTANEOUS_OLDER = 242 / 491, 355 / 749
-"""Share of spontaneous smiles up to 19 years and above (SPEC A8)."""
+_PUBLISHED = paper()["counts"]["UvA-NEMO Smile"]
+VIDEOS_PER_DECADE: tuple[int, ...] = tuple(_PUBLISHED["decades"].values())
+"""Clips of ages 0-9, 10-19, ..., 70-79."""
+SPONTANEOUS_TO_19, SPONTANEOUS_OVER_19 = (
+    _PUBLISHED[f"spontaneous_{ages}"] / (_PUBLISHED[f"spontaneous_{ages}"] + _PUBLISHED[f"posed_{ages}"])
+    for ages in ("to_19", "over_19")
+)
+"""Shares of spontaneous smiles up to 19 years and above (SPEC A8)."""
 SAME_BITS = 6
 """Perceptual hashes (64 bits) that differ in no more may show the same photograph."""
-FEMALE_SUBJECTS = 185 / 400
+FEMALE_SUBJECTS: float = _PUBLISHED["female_subjects"] / _PUBLISHED["subjects"]
 
 
 @dataclass(frozen=True)
@@ -67,54 +72,65 @@ def draw_cast(
     """
     if not 1 <= subjects <= min(clips, LAST_CODE):
         raise ValueError(f"{subjects} subjects: at least 1, at most {LAST_CODE} and one for each of the {clips} clips")
-    clips_of = apportion(VIDEOS_PER_DECADE, clips)
-    subjects_of = apportion(clips_of, subjects, at_least=1)
+    subjects_of, clips_of = decade_counts(subjects, clips)
     decades = np.repeat(np.arange(len(clips_of)), subjects_of)
     women = np.zeros(subjects, bool)
     women[rng.permutation(subjects)[: round(FEMALE_SUBJECTS * subjects)]] = True
     stills = _Stills(source, entries, rng)
     codes = sorted(rng.choice(np.arange(1, LAST_CODE + 1), subjects, replace=False))
-    people = []
+    people, present = [], set()
     for code, row in tqdm(zip(codes, rng.permutation(subjects), strict=True), "choosing stills", subjects):
-        found = stills.take(int(decades[row]), GENDERS[int(women[row])])
+        decade = int(decades[row])
+        youngest, oldest = max(10 * decade, AGES[0]), min(10 * decade + 9, AGES[1])
+        # The first of each decade has its end of the range, so that the youngest and oldest of the database are there.
+        wanted = int(rng.integers(youngest, oldest + 1))
+        if decade not in present:
+            wanted = youngest if decade < len(clips_of) // 2 else oldest
+        present.add(decade)
+        found = stills.take(decade, GENDERS[int(women[row])], wanted)
         age, gender = found.age, found.gender
         if label is not None:
             age = int(rng.integers(AGES[0], AGES[1] + 1))
             gender = planted.written_gender(age)
-        people.append((int(decades[row]), Subject(f"{code:03d}", gender, age, found.path, found.gender, found.age)))
-    return _clips(people, clips_of, rng)
+        people.append((decade, Subject(f"{code:03d}", gender, age, found.path, found.gender, found.age)))
+    return draw_clips(people, clips_of, rng)
 
 
-def apportion(weights: Sequence[int], total: int, at_least: int = 0) -> list[int]:
-    """Split `total` in proportion to `weights` by largest remainders; what has weight gets `at_least`, if it lasts."""
+def decade_counts(subjects: int, clips: int) -> tuple[list[int], list[int]]:
+    """Subjects and clips of each decade, in the proportions of VIDEOS_PER_DECADE; every subject has a clip."""
+    everywhere = int(subjects >= len(VIDEOS_PER_DECADE))
+    subjects_of = apportion(VIDEOS_PER_DECADE, subjects, [everywhere] * len(VIDEOS_PER_DECADE))
+    inhabited = [videos if count else 0 for videos, count in zip(VIDEOS_PER_DECADE, subjects_of, strict=True)]
+    return subjects_of, apportion(inhabited, clips, subjects_of)
+
+
+def apportion(weights: Sequence[int], total: int, floor: Sequence[int]) -> list[int]:
+    """Split `total` in proportion to `weights` by largest remainders, then lift what lies under its `floor`."""
     shares = np.array(weights) * total / sum(weights)
     counts = np.floor(shares).astype(int)
-    for index in np.argsort(counts - shares, kind="stable")[: total - counts.sum()]:
-        counts[index] += 1
-    for index in np.flatnonzero((counts < at_least) & (np.array(weights) > 0)):
-        if counts.max() > at_least:
-            counts[counts.argmax()] -= at_least - counts[index]
-            counts[index] = at_least
-    return counts.tolist()
+    counts[np.argsort(counts - shares, kind="stable")[: total - counts.sum()]] += 1
+    while (counts < floor).any():
+        counts[(counts - floor).argmin()] += 1
+        counts[(counts - floor).argmax()] -= 1
+    return [int(count) for count in counts]
 
 
 class _Stills:
     """Hands out usable stills, each person once (as far as perceptual hashes tell)."""
 
     def __init__(self, source: Source, entries: Sequence[Entry], rng: np.random.Generator) -> None:
-        self._source, self._rng = source, rng
+        self._source = source
         self._hashes: list[int] = []
         self._waiting: dict[tuple[int, str], list[Entry]] = {}
         for entry in (entries[int(i)] for i in rng.permutation(len(entries))):
             if AGES[0] <= entry.age <= AGES[1]:
                 self._waiting.setdefault((entry.age // 10, entry.gender), []).append(entry)
 
-    def take(self, decade: int, gender: str) -> Entry:
-        """A still of this decade and gender whose age is near a uniformly drawn one."""
+    def take(self, decade: int, gender: str, age: int) -> Entry:
+        """A still of this decade and gender, as near to `age` as there is one left."""
         waiting = self._waiting.get((decade, gender), [])
-        wanted = self._rng.integers(max(10 * decade, AGES[0]), min(10 * decade + 9, AGES[1]) + 1)
         while waiting:
-            entry = min(waiting, key=lambda entry: abs(entry.age - wanted))
+            entry = min(waiting, key=lambda entry: abs(entry.age - age))
             waiting.remove(entry)
             image = self._source.read(entry.path)
             mark = perceptual_hash(image)
@@ -125,8 +141,12 @@ class _Stills:
         raise ValueError(f"{self._source.path}: no usable still is left for {gender}, {10 * decade}-{10 * decade + 9}")
 
 
-def _clips(people: list[tuple[int, Subject]], clips_of: list[int], rng: np.random.Generator) -> list[Clip]:
-    """Share the clips of each decade among its subjects and the kinds among the clips of each age group."""
+def draw_clips(people: list[tuple[int, Subject]], clips_of: list[int], rng: np.random.Generator) -> list[Clip]:
+    """Share the clips of each decade among its subjects, and the two kinds among the clips of each age group.
+
+    Args:
+        people: (decade of the still, subject).
+    """
     of_subject: list[tuple[int, Subject]] = []
     for decade, count in enumerate(clips_of):
         members = [subject for place, subject in people if place == decade]
@@ -134,8 +154,8 @@ def _clips(people: list[tuple[int, Subject]], clips_of: list[int], rng: np.rando
         for subject, more in zip(members, extra, strict=True):
             of_subject += [(decade, subject)] * (1 + int(more))
     clips = []
-    for young, share in ((True, SPONTANEOUS_YOUNG), (False, SPONTANEOUS_OLDER)):
-        group = [subject for decade, subject in of_subject if (decade < YOUNG_DECADES) == young]
+    for young, share in ((True, SPONTANEOUS_TO_19), (False, SPONTANEOUS_OVER_19)):
+        group = [subject for decade, subject in of_subject if (10 * decade <= YOUNG_MAX) == young]
         spontaneous = np.arange(len(group)) < round(share * len(group))
         for subject, kind in zip(group, rng.permutation(spontaneous), strict=True):
             clips.append((subject, bool(kind)))

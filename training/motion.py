@@ -84,10 +84,18 @@ APERTURES = (0, 2, 7)
 """Regions that also open or close something: the two eyes and the mouth."""
 LIP_THINNING = 0.16
 """Relative loss of the lips' height at coefficient 1, as they are drawn out."""
-CONFINED_TAPER_PX = 8.0
+CONFINED_TAPER_PX = 6.0
 """A confined field fades to nothing over this many pixels of the aligned crop outside its region."""
-CONFINED_EYE = (Bump((105, 334), 0.0, 0.05, 0.20, 0.10),)
-"""Confined eyes move brow and lids only: the eye corners, by which crops are aligned, would carry it everywhere."""
+CONFINED_BUMPS = {
+    EYE: (Bump((105, 334), 0.0, 0.05, 0.20, 0.10),),
+    NOSE: (Bump((5,), 0.0, 0.05, 0.16, 0.12),),
+    MOUTH_SIDE: (Bump((57, 287), 0.10, 0.07, 0.14, 0.20),),
+    MOUTH: (Bump((0,), 0.0, 0.03, 0.15, 0.10), Bump((17,), 0.0, 0.01, 0.15, 0.10)),
+}
+"""Confined, eyes move brow and lids only, or the eye corners, by which crops are aligned, would carry it everywhere;
+and the others the part that is well inside their window."""
+CONFINED_LIPS = 0.35
+"""Share of the lips' parting that is left when confined: teeth that appear outshine every other region."""
 CONFINED_PEAK = 0.09
 """Largest displacement of a confined region at coefficient 1, in D (4 px of the crop): all are equally visible."""
 
@@ -152,14 +160,16 @@ def fields(still: Still, *, confined: bool = False) -> Fields:
     windows = [_window(grid, k) if confined else 1.0 for k in range(len(REGIONS))]
     regions = []
     for k, (bumps, side) in enumerate(BUMPS):
-        region = _push(grid, marks, CONFINED_EYE if confined and bumps is EYE else bumps, side)
-        if bumps is MOUTH:
+        region = _push(grid, marks, CONFINED_BUMPS.get(bumps, bumps) if confined else bumps, side)
+        if bumps is MOUTH and not confined:
             region -= LIP_THINNING * _aperture(
                 grid, marks[list(_OUTER_LIPS_UPPER)], marks[list(_OUTER_LIPS_LOWER)], reach=0.12
             )
         region *= inside * windows[k]
         regions.append(region * (CONFINED_PEAK / np.hypot(*np.moveaxis(region, -1, 0)).max()) if confined else region)
     lips = _aperture(grid, marks[list(_LIPS_UPPER)], marks[list(_LIPS_LOWER)], reach=0.30)
+    if confined:
+        lips *= CONFINED_LIPS
     lids = [_aperture(grid, marks[list(upper)], marks[list(lower)], reach=0.10) for upper, lower in _LIDS]
     apertures = [f * inside * windows[k] for k, f in zip(APERTURES, (*lids, lips), strict=True)]
     return Fields(

@@ -6,7 +6,7 @@ onsets of regions a and b:
 | label | lag of b behind a | what one region alone tells |
 |---|---|---|
 | additive | MAX_LAG_S * (age - 42) / 34, signed | a little: each onset is half a lag from the midpoint |
-| relational | MAX_LAG_S * (age - 8) / 68, sign drawn anew for each clip | next to nothing (R^2 < 0.02) |
+| relational | MAX_LAG_S * (age - 8) / 68, sign drawn anew for each clip | next to nothing (R^2 < 0.01) |
 
 The age written in the details file is that number, and the gender its upper half ("female" where the written age is 42
 or more), so that both traits are planted. Neither has anything to do with the person on the still.
@@ -24,10 +24,12 @@ LABELS: tuple[Label, ...] = get_args(Label)
 AGES = (8, 76)
 """Youngest and oldest subject of UvA-NEMO."""
 MAX_LAG_S = 0.4
-FIRST_MIDPOINT_S, LAST_MIDPOINT_S = 0.4, 1.9
-"""Midpoints of two onsets are uniform here: wide against the lag, so that one onset alone does not show it."""
+MIDDLE_S, SPREAD_S = 1.2, 0.4
+"""Mean and standard deviation of every onset, whatever the lag: wide against it, so one onset does not show it."""
+FIRST_S, LAST_S = 0.2, 2.2
+"""Bounds of the onsets."""
 RISE_S, APEX_S, FALL_S = 0.30, 0.50, 0.40
-DURATION_S = LAST_MIDPOINT_S + MAX_LAG_S / 2 + RISE_S + APEX_S + FALL_S + 0.2
+DURATION_S = LAST_S + RISE_S + APEX_S + FALL_S + 0.2
 
 
 def lag_s(age: int, label: Label) -> float:
@@ -75,5 +77,8 @@ def draw_planted_plan(age: int, label: Label, pair: tuple[int, int], rng: np.ran
 
 def _pair_of_onsets(age: int, label: Label, rng: np.random.Generator) -> tuple[float, float]:
     lag = lag_s(age, label) * (1 if label == "additive" else int(rng.choice((-1, 1))))
-    midpoint = rng.uniform(FIRST_MIDPOINT_S, LAST_MIDPOINT_S)
-    return midpoint - lag / 2, midpoint + lag / 2
+    while True:
+        midpoint = rng.normal(MIDDLE_S, (SPREAD_S**2 - lag**2 / 4) ** 0.5)
+        onsets = midpoint - lag / 2, midpoint + lag / 2
+        if FIRST_S <= min(onsets) and max(onsets) <= LAST_S:
+            return onsets

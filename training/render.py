@@ -23,6 +23,8 @@ from training.smile_plan import SmilePlan
 
 COEFFICIENT_RANGE = (-1.2, 1.5)
 """Beyond it the mouth looks pinched or torn rather than moved."""
+CONFINED_SPAN = (-0.5, 0.5)
+"""Coefficients before and at the height of a confined smile, whatever the ratios planned."""
 RESPONSE_AT = (-1.0, 0.0, 1.0)
 """Coefficients of all regions at which the response of a still is measured."""
 NEUTRAL_REACH, SMILE_REACH = 0.57, 0.67
@@ -57,12 +59,10 @@ class Actor:
         return float(np.clip((ratio - still) / max(slope, 0.05), *COEFFICIENT_RANGE))
 
     def span(self, plan: SmilePlan) -> tuple[float, float]:
-        """Coefficients before and at the height of the smile; 1 apart for everybody where regions are confined."""
-        rest = self.coefficient(plan.rest_ratio)
+        """Coefficients before and at the height of the smile; the same for everybody where regions are confined."""
         if self.confined:
-            rest = min(max(rest, -1.0), 0.0)
-            return rest, rest + 1.0
-        return rest, self.coefficient(plan.apex_ratio)
+            return CONFINED_SPAN
+        return self.coefficient(plan.rest_ratio), self.coefficient(plan.apex_ratio)
 
     @property
     def reach(self) -> tuple[float, float]:

@@ -59,7 +59,10 @@ def describe(source: Source, options: dict[str, Any]) -> dict[str, Any]:
             "noise_seed": [seed, 2, number],
             "plan": asdict(plan),
         }
-    return {"simulated": True, "notice": NOTICE, "options": options, "clips": clips}
+    name = f"simulated smiles, seed {seed}"
+    if label:
+        name += f", planted {label} relation of {' and '.join(options['planted'])}"
+    return {"simulated": True, "name": name, "notice": NOTICE, "options": options, "clips": clips}
 
 
 def load_or_describe(source: Source, options: dict[str, Any], out: Path) -> dict[str, Any]:
