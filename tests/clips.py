@@ -19,9 +19,10 @@ from skimage.data import astronaut
 Frames = Iterable[NDArray[np.uint8]]
 
 FINE_TIME_BASE = Fraction(1, 12_800)
+# B-frames off in x265: with fewer frames than its delay it hands out uninitialised decoding times.
 ENCODER_OPTIONS = {
     "libx264": {"preset": "ultrafast", "crf": "18", "x264-params": "log-level=none"},
-    "libx265": {"preset": "ultrafast", "crf": "15", "x265-params": "log-level=none"},
+    "libx265": {"preset": "ultrafast", "crf": "15", "x265-params": "log-level=none:bframes=0"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "2M"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0"},
     "mjpeg": {"qmin": "2", "qmax": "2"},
