@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "x-request-id"
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = "x-problem-code"
+_CLOSE = {"Connection": "close"}
 UNMATCHED = "unmatched"
 """Stands in logs and metrics for whatever path and method a client made up."""
 
@@ -77,7 +78,7 @@ class RequestScope:
 class UploadGuard:
     """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
 
-    Applies to POST requests. A refused body is not read to its end: the server closes the connection.
+    Applies to POST requests. A refused body is not read to its end: the connection is closed instead.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, max_bytes: int, pause_s: float) -> None:
@@ -92,21 +93,12 @@ class UploadGuard:
         request_id = scope["state"]["request_id"]
         try:
             self._gate.check()
+            self._check_headers(Headers(scope=scope))
         except Overloaded as error:
-            return await overloaded(request_id, error)(scope, receive, send)
-        headers = Headers(scope=scope)
-        if not headers.get("content-type", "").startswith("multipart/form-data"):
-            answer = problem(
-                request_id,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Send the clip as multipart/form-data, in the field `video`.",
-            )
+            return await overloaded(request_id, error, _CLOSE)(scope, receive, send)
+        except Refusal as error:
+            answer = problem(request_id, error.status_code, error.code, error.detail, _CLOSE)
             return await answer(scope, receive, send)
-        announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            refusal = self._too_large()
-            return await problem(request_id, refusal.status_code, refusal.code, refusal.detail)(scope, receive, send)
         arrived = 0
         complete = False
 
@@ -118,7 +110,7 @@ class UploadGuard:
                 message = await asyncio.wait_for(receive(), self._pause_s)
             except TimeoutError as error:
                 raise Refusal(
-                    HTTPStatus.REQUEST_TIMEOUT, "timeout", f"Nothing more arrived for {self._pause_s:g} s."
+                    HTTPStatus.REQUEST_TIMEOUT, "timeout", f"Nothing more arrived for {self._pause_s:g} s.", _CLOSE
                 ) from error
             arrived += len(message.get("body", b""))
             complete = not message.get("more_body", False)
@@ -128,9 +120,21 @@ class UploadGuard:
 
         await self._app(scope, receiving, send)
 
+    def _check_headers(self, headers: Headers) -> None:
+        if not headers.get("content-type", "").startswith("multipart/form-data"):
+            raise Refusal(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the clip as multipart/form-data, in the field `video`.",
+            )
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+
     def _too_large(self) -> Refusal:
         return Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "upload_too_large",
             f"The upload is larger than the {self._max_bytes / 1e6:g} MB accepted here. Send a shorter clip.",
+            _CLOSE,
         )

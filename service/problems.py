@@ -60,13 +60,13 @@ def problem(
     )
 
 
-def overloaded(request_id: str, error: Overloaded) -> JSONResponse:
+def overloaded(request_id: str, error: Overloaded, headers: dict[str, str] | None = None) -> JSONResponse:
     return problem(
         request_id,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "overloaded",
         f"All places are taken. Try again in {error.retry_after_s} s.",
-        {"Retry-After": str(error.retry_after_s)},
+        {**(headers or {}), "Retry-After": str(error.retry_after_s)},
     )
 
 

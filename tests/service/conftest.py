@@ -1,4 +1,4 @@
-"""A real gateway: uvicorn on a free local port, in a thread, on a repository made by the real export."""
+"""A real gateway: uvicorn on a free local port, in a thread, on the model repository that ships."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -38,20 +38,20 @@ def serve(settings: Settings) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def gateway(model_repository: Path) -> Iterator[Serve]:
+def gateway() -> Iterator[Serve]:
     """Factory: start a gateway with the given settings, get a client; all are stopped after the test."""
     with ExitStack() as running:
 
         def start(**settings: Any) -> httpx.Client:
-            return running.enter_context(serve(Settings(**{"model_repository": model_repository, **settings})))
+            return running.enter_context(serve(Settings(**settings)))
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def client(model_repository: Path) -> Iterator[httpx.Client]:
+def client() -> Iterator[httpx.Client]:
     """A client of one gateway with default settings, shared by tests that leave it as it was."""
-    with serve(Settings(model_repository=model_repository)) as client:
+    with serve(Settings()) as client:
         yield client
 
 

@@ -3,12 +3,11 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from smile.regions import NAMES, PAIRS, REGIONS, TRIPLETS
+from smile.regions import NAMES, PAIRS, TRIPLETS
 from tests.service.conftest import Serve, post
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared/data/videos"
@@ -28,7 +27,7 @@ def _lasting(answer: httpx.Response) -> str:
 
 
 def test_answers_the_demo_clip(client: httpx.Client, demo: bytes) -> None:
-    """A clip in, both traits out, with ranked relations, the course of the smile, and the word that nothing is trained."""
+    """A clip in, both traits out, with ranked relations, the course of the smile, and what the weights are."""
     answer = post(client, demo)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -84,27 +83,6 @@ def test_same_clip_same_bytes(client: httpx.Client, demo: bytes) -> None:
     assert set(among) == {alone}
 
 
-def test_mirrored_turns_the_face_back(client: httpx.Client, tmp_path: Path, demo: bytes) -> None:
-    """A mirrored clip, sent as such, agrees with the original on what belongs to which side."""
-    from tests.clips import read_frames, write_clip
-
-    frames, times = read_frames(demo)
-    upright, mirrored = tmp_path / "upright.mp4", tmp_path / "mirrored.mp4"
-    write_clip(upright, frames, times)
-    write_clip(mirrored, [frame[:, ::-1] for frame in frames], times)
-    original = _effects(post(client, upright.read_bytes(), explain=True).json())
-    turned_back = _effects(post(client, mirrored.read_bytes(), explain=True, mirrored=True).json())
-    as_it_is = _effects(post(client, mirrored.read_bytes(), explain=True).json())
-    distance = sum(abs(original[name] - turned_back[name]) for name in NAMES)
-    swapped = sum(abs(original[region.name] - as_it_is[NAMES[region.mirror_id]]) for region in REGIONS)
-    assert distance < 0.5 * sum(abs(original[name] - as_it_is[name]) for name in NAMES)
-    assert distance <= swapped
-
-
-def _effects(body: dict[str, Any]) -> dict[str, float]:
-    return {effect["region"]: effect["years"] for effect in body["age"]["region_effects"]}
-
-
 def test_gender_can_be_switched_off(gateway: Serve, demo: bytes) -> None:
     """Without gender nothing answers or accepts it."""
     client = gateway(gender=False)
@@ -128,8 +106,7 @@ def test_one_smile_in_four_files(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("name", "codes"),
     [
-        ("pyfeat_face_noface.mov", {"face_lost"}),
-        ("intel_head-pose-face-detection-female-and-male.gif", {"several_faces"}),
+        ("pyfeat_face_noface.mov", {"face_hidden"}),
         ("sd_vp9_webrtc_4.webm", {"several_faces", "no_smile", "thinned"}),
         ("lp_d9.mp4", set()),
     ],
