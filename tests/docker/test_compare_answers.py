@@ -20,7 +20,7 @@ def verdict(folder: Path, other: dict[str, object]) -> subprocess.CompletedProce
 
 def test_request_id_timings_and_rounding_do_not_count(tmp_path: Path) -> None:
     """Another request, another duration, half the tolerance: the same answer."""
-    other = {"request_id": "two", "age": {**AGE, "years": 34.20005}, "timings_ms": {"total": 99.0}}
+    other: dict[str, object] = {"request_id": "two", "age": {**AGE, "years": 34.20005}, "timings_ms": {"total": 99.0}}
     assert verdict(tmp_path, other).returncode == 0
 
 
