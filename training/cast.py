@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from smile.faces import yaw_deg
 from smile.tensors import GENDERS
 from training import planted
 from training.datasets import YOUNG_MAX
 from training.planted import AGES, Label
-from training.portraits import Entry, Source, different, portrait
+from training.portraits import MAX_YAW_DEG, Entry, Source, different, portrait
 from training.published import paper
 from training.render import actor
 from training.stills import perceptual_hash
@@ -26,6 +27,8 @@ SPONTANEOUS_TO_19, SPONTANEOUS_OVER_19 = (
     for ages in ("to_19", "over_19")
 )
 """Shares of spontaneous smiles up to 19 years and above (SPEC A8)."""
+PLANTED_MAX_YAW_DEG = 10.0
+"""Turned further, a cheek and a corner of the mouth are too narrow to be seen to move by themselves."""
 SAME_BITS = 6
 """Perceptual hashes (64 bits) that differ in no more may show the same photograph."""
 FEMALE_SUBJECTS: float = _PUBLISHED["female_subjects"] / _PUBLISHED["subjects"]
@@ -76,7 +79,7 @@ def draw_cast(
     decades = np.repeat(np.arange(len(clips_of)), subjects_of)
     women = np.zeros(subjects, bool)
     women[rng.permutation(subjects)[: round(FEMALE_SUBJECTS * subjects)]] = True
-    stills = _Stills(source, entries, rng)
+    stills = _Stills(source, entries, rng, MAX_YAW_DEG if label is None else PLANTED_MAX_YAW_DEG)
     codes = sorted(rng.choice(np.arange(1, LAST_CODE + 1), subjects, replace=False))
     people, present = [], set()
     for code, row in tqdm(zip(codes, rng.permutation(subjects), strict=True), "choosing stills", subjects):
@@ -118,8 +121,8 @@ def apportion(weights: Sequence[int], total: int, floor: Sequence[int]) -> list[
 class _Stills:
     """Hands out usable stills, each person once (as far as perceptual hashes tell)."""
 
-    def __init__(self, source: Source, entries: Sequence[Entry], rng: np.random.Generator) -> None:
-        self._source = source
+    def __init__(self, source: Source, entries: Sequence[Entry], rng: np.random.Generator, max_yaw_deg: float) -> None:
+        self._source, self._max_yaw_deg = source, max_yaw_deg
         self._hashes: list[int] = []
         self._waiting: dict[tuple[int, str], list[Entry]] = {}
         for entry in (entries[int(i)] for i in rng.permutation(len(entries))):
@@ -135,7 +138,9 @@ class _Stills:
             image = self._source.read(entry.path)
             mark = perceptual_hash(image)
             still = portrait(image, entry.path)
-            if still is not None and different(self._hashes, mark, SAME_BITS) and actor(still).suits():
+            if still is None or abs(yaw_deg(still.landmarks)) > self._max_yaw_deg:
+                continue
+            if different(self._hashes, mark, SAME_BITS) and actor(still).suits():
                 self._hashes.append(mark)
                 return entry
         raise ValueError(f"{self._source.path}: no usable still is left for {gender}, {10 * decade}-{10 * decade + 9}")

@@ -192,9 +192,9 @@ def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], rate_hz: float, 
     Args:
         frames: (H, W, 3) uint8 RGB, H and W even.
     """
-    partial = path.with_suffix(".partial.mp4")
+    partial = path.with_suffix(".partial")
     count = 0
-    with av.open(str(partial), "w", options={"movflags": "faststart"}) as container:
+    with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream: av.VideoStream | None = None
         for image in frames:
             if stream is None:
