@@ -1,0 +1,49 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from smile import alignment
+from training import augment, stills
+
+WIDE = cv2.resize(astronaut()[30:200, 140:310], (stills.STORED_PX, stills.STORED_PX), interpolation=cv2.INTER_AREA)
+PLAIN = WIDE[stills.MARGIN_PX : -stills.MARGIN_PX, stills.MARGIN_PX : -stills.MARGIN_PX]
+
+
+@pytest.mark.parametrize("size", [48, alignment.CROP_PX])
+def test_a_batch_is_its_seeds(size: int) -> None:
+    """A view depends on its own seed alone, whichever thread makes it, and different seeds give different views."""
+    seeds = [(0, index) for index in range(12)]
+    with ThreadPoolExecutor(3) as pool:
+        views = augment.batch(np.stack([WIDE] * 12), seeds, size, pool)
+    assert views.shape == (12, size, size, 3) and views.dtype == np.uint8
+    assert np.array_equal(views[5], augment.augment(WIDE, np.random.default_rng((0, 5)), size))
+    assert len({view.tobytes() for view in views}) == 12
+
+
+def test_views_stay_on_the_face() -> None:
+    """On average over flips and errors of the aligner, a view shows what the service's crop shows."""
+    rng = np.random.default_rng(0)
+    mean = np.mean([augment.reframe(WIDE, rng).astype(np.float64) for _ in range(300)], axis=0)
+    symmetric = (PLAIN.astype(np.float64) + PLAIN[:, ::-1]) / 2
+    assert np.corrcoef(mean.ravel(), symmetric.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("degrade", [augment.blur, augment.compress, augment.record])
+def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
+    """Blur and codec remove fine detail on average, and nothing is shifted away."""
+    rng = np.random.default_rng(0)
+    views = [degrade(PLAIN, rng) for _ in range(40)]
+    assert all(view.shape == PLAIN.shape and view.dtype == np.uint8 for view in views)
+    mean = np.mean([view.astype(np.float64) for view in views], axis=0)
+    assert np.corrcoef(mean.ravel(), PLAIN.ravel())[0, 1] > 0.97
+    assert np.abs(cv2.Laplacian(mean, cv2.CV_64F)).mean() < np.abs(cv2.Laplacian(PLAIN, cv2.CV_64F)).mean()
+
+
+def test_an_occlusion_leaves_most_of_the_face() -> None:
+    """Something is covered at times, never more than a third of the crop."""
+    rng = np.random.default_rng(0)
+    covered = [(augment.occlude(PLAIN, rng) != PLAIN).any(axis=2).mean() for _ in range(50)]
+    assert max(covered) < 1 / 3 and np.median(covered) > 0.01

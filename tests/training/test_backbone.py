@@ -1,0 +1,147 @@
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from networks import checkpoint
+from training import backbone, stills
+from training.backbone_run import Plan, Run, label_distribution, loss
+from training.still_network import AGES, expected_age, load_head
+
+TINY = Plan(images=16, batch=4, sizes=((0.0, 48), (0.5, 64)))
+
+
+@pytest.fixture(scope="module")
+def data() -> stills.Stills:
+    """Twelve flat crops whose brightness tells the age and whose colour tells the gender."""
+    rng = np.random.default_rng(0)
+    age, gender = np.arange(12) * 7.0, np.arange(12) % 2
+    crops = rng.integers(0, 40, (12, stills.STORED_PX, stills.STORED_PX, 3))
+    crops += (age * 2).astype(int)[:, None, None, None]
+    crops[..., 0] += 40 * gender[:, None, None]
+    names = np.array([f"{index}.jpg" for index in range(12)])
+    hashes = np.zeros((12, 2), np.uint64)
+    zeros = np.zeros(12, np.int64)
+    return stills.Stills(names, age.astype(np.float32), gender, zeros, zeros, hashes, crops.astype(np.uint8))
+
+
+PARTS = {"train": np.arange(10), "validation": np.arange(10, 12)}
+
+
+def test_label_distributions_centre_on_the_label() -> None:
+    """Each row sums to one, has the label as its mean away from the ends, and is wider for the old."""
+    ages = torch.tensor([20.0, 70.0])
+    rows = label_distribution(ages, Plan())
+    years = torch.arange(AGES, dtype=torch.float32)
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(2))
+    torch.testing.assert_close(rows @ years, ages, rtol=0, atol=0.05)
+    spread = (rows * (years - ages[:, None]) ** 2).sum(dim=1).sqrt()
+    torch.testing.assert_close(spread, torch.tensor([1.8, 3.8]), rtol=0.02, atol=0)
+
+
+def test_the_loss_is_least_at_the_truth() -> None:
+    """The right distribution and gender cost less than those of another age or gender."""
+    age, gender = torch.tensor([30.0]), torch.tensor([1])
+    logits = (label_distribution(age, Plan()) + 1e-30).log()
+    other = (label_distribution(age + 10, Plan()) + 1e-30).log()
+    female, male = torch.tensor([[-2.0, 2.0]]), torch.tensor([[2.0, -2.0]])
+    assert expected_age(logits).item() == pytest.approx(30, abs=0.05)
+    best = loss(logits, female, age, gender, Plan())
+    assert best < loss(other, female, age, gender, Plan())
+    assert best < loss(logits, male, age, gender, Plan())
+
+
+def test_one_cycle() -> None:
+    """The rate rises, stays and falls to nothing, and the crops only grow."""
+    plan = Plan()
+    rates = [plan.learning_rate(step / 1000) for step in range(1001)]
+    assert max(rates) == plan.rate == plan.learning_rate(0.5) and rates[0] > 0 and rates[-1] == 0
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(rates))))
+    assert np.all(np.diff(rates)[: turns[0]] > 0) and np.all(np.diff(rates)[turns[-1] + 1 :] < 0)
+    sizes = [plan.size(step / 1000) for step in range(1001)]
+    assert sizes == sorted(sizes) and sizes[-1] == 96
+
+
+def test_an_epoch_draws_each_still_its_expected_times() -> None:
+    """Rare stills come more often than common ones, each floor or ceil of its expectation, anew in each epoch."""
+    age = np.array([25.0] * 90 + [70.0] * 10, np.float32)
+    weights = backbone.sampling_weights(age, np.zeros(100, np.int64), balance=0.5)
+    assert weights[-1] == pytest.approx(3 * weights[0])
+    order = backbone.epoch_order(weights, seed=1, epoch=0)
+    counts = np.bincount(order, minlength=100)
+    assert len(order) == 100 and np.all(np.abs(counts - weights * 100) < 1)
+    assert not np.array_equal(order, backbone.epoch_order(weights, seed=1, epoch=1))
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """Two steps, a save, a resume and two more give the weights of four steps in a row, bit for bit."""
+    rng = np.random.default_rng(0)
+    frames = torch.from_numpy(rng.integers(0, 256, (4, 4, 48, 48, 3), dtype=np.uint8))
+    age, gender = torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1])
+    straight = Run.start(TINY, torch.device("cpu"), shards=2)
+    for batch in frames[:2]:
+        straight.step(batch, age, gender)
+    straight.save(tmp_path / "state.pt")
+    for batch in frames[2:]:
+        straight.step(batch, age, gender)
+    resumed = Run.start(replace(TINY, seed=99), torch.device("cpu"), shards=2)
+    resumed.resume(tmp_path / "state.pt")
+    for batch in frames[2:]:
+        resumed.step(batch, age, gender)
+    assert resumed.seen == straight.seen == 16
+    for mine, other in ((resumed.network, straight.network), (resumed.average, straight.average)):
+        for name, tensor in other.state_dict().items():
+            assert torch.equal(mine.state_dict()[name], tensor), name
+
+
+def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
+    """Two equal halves worked on side by side pull as the batch of one of them does, and so do their statistics."""
+    monkeypatch.setattr(
+        torch, "autocast", lambda *_: nullcontext()
+    )  # bfloat16 alone turns it by 13 degrees
+    frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8).repeat(2, 1, 1, 1)
+    age, gender = torch.tensor([5.0, 25.0, 45.0, 65.0]).repeat(2), torch.tensor([0, 1, 0, 1]).repeat(2)
+    whole, halved = (Run.start(TINY, torch.device("cpu"), shards) for shards in (1, 2))
+    gradients = []
+    for run in (whole, halved):
+        run.network.head.drop.p = 0.0
+        run.plan = replace(TINY, rate=0.0, clip=1e9)
+        run.step(frames, age, gender)
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in run.network.parameters()]))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.9999
+    for name, buffer in whole.network.named_buffers():
+        torch.testing.assert_close(dict(halved.network.named_buffers())[name], buffer, rtol=0.15, atol=0.01)
+
+
+def test_batches_go_on_where_the_run_stands(data: stills.Stills) -> None:
+    """The stream of augmented crops depends on the images seen, not on when it was opened."""
+    run = Run.start(TINY, torch.device("cpu"))
+    stream = backbone.batches(data, PARTS["train"], run)
+    next(stream)
+    crops, rows = next(stream)
+    run.seen = TINY.batch
+    again, same_rows = next(backbone.batches(data, PARTS["train"], run))
+    assert np.array_equal(rows, same_rows) and np.array_equal(crops, again)
+
+
+def test_a_run_ends_with_a_release_that_loads(data: stills.Stills, tmp_path: Path) -> None:
+    """Training writes its log, the folded average with features of about unit size, its head and calibration crops."""
+    run = backbone.train(data, PARTS, TINY, tmp_path)
+    assert run.progress == 1.0 and run.seen == TINY.images
+    released = checkpoint.load_backbone(tmp_path / "release")
+    head = load_head(tmp_path / "release" / "head.safetensors")
+    crops = torch.from_numpy(data.centre(np.arange(12)))
+    run.average.eval()
+    with torch.inference_mode():
+        maps = released.map(crops)
+        torch.testing.assert_close(maps, run.average.map(crops), rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(head(maps)[0], run.average(crops)[0], rtol=1e-2, atol=2e-2)
+        assert 0.5 < released(crops).float().square().mean().sqrt() < 2
+    with np.load(tmp_path / "calibration.npz") as stored:
+        assert stored["frames"].shape == (10, 96, 96, 3)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["seen"] == TINY.images and 0 <= lines[-1]["validation_gender"] <= 1

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from training import evaluate_stills
+
+CROPS = np.stack([astronaut()[top : top + 96, 160:256] for top in (20, 60, 120, 200)])
+
+
+@pytest.mark.parametrize("name", evaluate_stills.CORRUPTIONS)
+def test_a_corruption_changes_pixels_but_not_who_is_who(name: str) -> None:
+    """Each crop comes back changed, in its shape, and still most like itself."""
+    corrupted = evaluate_stills.CORRUPTIONS[name](CROPS)
+    assert corrupted.shape == CROPS.shape and corrupted.dtype == np.uint8
+    assert all((a != b).mean() > 0.2 for a, b in zip(corrupted, CROPS, strict=True))
+    alike = np.corrcoef(corrupted.reshape(4, -1), CROPS.reshape(4, -1))[:4, 4:]
+    assert alike.argmax(axis=1).tolist() == [0, 1, 2, 3]
+
+
+def test_wilson_interval() -> None:
+    """The textbook interval of 81 out of 263, and a bound that never leaves [0, 1]."""
+    assert evaluate_stills.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert evaluate_stills.wilson(10, 10)[1] <= 1 + 1e-12
+
+
+def test_scores() -> None:
+    """Error, bias and accuracy of three answers worked out by hand."""
+    found = evaluate_stills.score(
+        np.array([10.0, 22.0, 33.0]),
+        np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]),
+        np.array([10.0, 20.0, 34.0]),
+        np.array([0, 1, 0]),
+    )
+    assert (found["n"], found["mae"], found["bias"]) == (3, 1.0, 0.333)
+    assert found["gender_accuracy"] == 0.6667

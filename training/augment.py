@@ -1,0 +1,155 @@
+"""What real video does to a face, done to aligned stills: pose and scale errors, light, occlusion, blur, compression.
+
+The degradations come in the order of a camera: scene (geometry, occlusion, light), lens (blur), sensor (resolution,
+noise), codec. One image, one random generator, cv2 and numpy only, which release the interpreter lock; `batch` spreads
+a batch over threads. The evaluation's corruptions (training.evaluate_stills) are other ones on purpose.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from smile import alignment
+
+Image = NDArray[np.uint8]
+Rng = np.random.Generator
+
+
+def batch(wide: Image, seeds: Sequence[tuple[int, ...]], size: int, pool: ThreadPoolExecutor) -> Image:
+    """(n, 128, 128, 3) stored crops -> (n, size, size, 3) training crops, each by its own seed."""
+    jobs = pool.map(lambda item: augment(item[0], np.random.default_rng(item[1]), size), zip(wide, seeds, strict=True))
+    return np.stack(list(jobs))
+
+
+def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX) -> Image:
+    """One training view of a stored crop.
+
+    Args:
+        wide: (128, 128, 3) uint8 RGB, the service's crop with a margin.
+        size: side of the result; the field of view is that of the service's crop whatever the size.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+    """
+    image = reframe(wide, rng)
+    if rng.random() < 0.15:
+        image = occlude(image, rng)
+    if rng.random() < 0.6:
+        image = relight(image, rng)
+    if rng.random() < 0.15:
+        image = shade(image, rng)
+    if rng.random() < 0.25:
+        image = blur(image, rng)
+    if rng.random() < 0.4:
+        image = record(image, rng)
+    if size != image.shape[0]:
+        image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    return image
+
+
+def reframe(wide: Image, rng: Rng) -> Image:
+    """Flip, and err in position, scale, roll and proportions as eye corners and turned heads make the aligner err."""
+    spread = 1.0 if rng.random() < 0.8 else 2.0
+    angle = np.deg2rad(rng.normal(0, 3.0) * spread)
+    scale = np.exp(rng.normal(0, 0.04) * spread)
+    narrow = np.exp(rng.normal(0, 0.03) * spread)
+    shear = rng.normal(0, 0.02) * spread
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale * turn @ np.array([[narrow, shear], [0.0, 1.0 / narrow]])
+    if rng.random() < 0.5:
+        matrix[:, 0] *= -1
+    middle = alignment.CROP_PX / 2 - 0.5
+    shift = middle + rng.normal(0, 1.5, 2) * spread - matrix @ np.full(2, wide.shape[0] / 2 - 0.5)
+    affine = np.column_stack([matrix, shift])
+    interpolation = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
+    crop = cv2.warpAffine(wide, affine, (alignment.CROP_PX,) * 2, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def occlude(image: Image, rng: Rng) -> Image:
+    """Cover up to about a fifth of the face by a flat or noisy ellipse or box: hand, hair, microphone, frame edge."""
+    image = image.copy()
+    side = image.shape[0]
+    centre = rng.integers(0, side, 2)
+    half = rng.integers(side // 16, side // 4, 2)
+    colour = image[tuple(rng.integers(0, side, 2))] if rng.random() < 0.5 else rng.integers(0, 256, 3)
+    mask = np.zeros((side, side), np.uint8)
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, centre.tolist(), half.tolist(), rng.uniform(0, 180), 0, 360, (255,), -1)
+    else:
+        cv2.rectangle(mask, (centre - half).tolist(), (centre + half).tolist(), (255,), -1)
+    patch = rng.normal(0, rng.uniform(0, 25), (side, side, 1)) + colour
+    return np.where(cv2.GaussianBlur(mask, (3, 3), 0)[..., None] > 127, np.clip(patch, 0, 255), image).astype(np.uint8)
+
+
+def relight(image: Image, rng: Rng) -> Image:
+    """Exposure, contrast, gamma, colour cast, saturation; at times so dark that only a part of the levels is left."""
+    levels = np.linspace(0, 1, 256, dtype=np.float64)[:, None]
+    curve = levels ** np.exp(rng.normal(0, 0.25))
+    curve = (curve - 0.5) * np.exp(rng.normal(0, 0.2)) + 0.5 + rng.normal(0, 0.06)
+    curve = curve * np.exp(rng.normal(0, 0.08, 3))
+    if rng.random() < 0.15:
+        curve = np.round(curve * rng.uniform(0.15, 0.6) * 255) / 255
+        if rng.random() < 0.5:
+            curve = curve * rng.uniform(1.2, 3.0)
+    table = np.clip(curve * 255, 0, 255).astype(np.uint8)
+    image = np.asarray(cv2.LUT(image, np.ascontiguousarray(table[None])), np.uint8)
+    if rng.random() < 0.35:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        colour = 0.0 if rng.random() < 0.25 else rng.uniform(0.2, 1.5)
+        image = np.asarray(cv2.addWeighted(image, colour, grey, 1 - colour, 0), np.uint8)
+    return image
+
+
+def shade(image: Image, rng: Rng) -> Image:
+    """Light from one side: a linear or quadratic ramp of gain across the face."""
+    along = np.linspace(-1, 1, image.shape[0], dtype=np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    ramp = along[None, :] * np.cos(angle) + along[:, None] * np.sin(angle)
+    gain = 1 + rng.uniform(0.1, 0.6) * (ramp if rng.random() < 0.6 else ramp * np.abs(ramp))
+    return np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
+
+
+def blur(image: Image, rng: Rng) -> Image:
+    """Out of focus (Gaussian) or moved during the exposure (a line)."""
+    if rng.random() < 0.6:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.8))), np.uint8)
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1
+    turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1)
+    line = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+    return np.asarray(cv2.filter2D(image, -1, line / line.sum(), borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def record(image: Image, rng: Rng) -> Image:
+    """Sensor and codec: fewer (or more) pixels, noise, lossy compression, and back to the crop's size."""
+    side = image.shape[0]
+    small = int(round(side * np.exp(rng.uniform(np.log(0.4), np.log(1.5)))))
+    if rng.random() < 0.7 and small != side:
+        shrink = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (small, small), interpolation=shrink), np.uint8)
+    if rng.random() < 0.5:
+        noise = rng.normal(0, rng.uniform(1, 14), (*image.shape[:2], 1 if rng.random() < 0.5 else 3))
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.7:
+        image = compress(image, rng)
+    if image.shape[0] != side:
+        grow = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[rng.integers(3)]
+        image = np.asarray(cv2.resize(image, (side, side), interpolation=grow), np.uint8)
+    return image
+
+
+def compress(image: Image, rng: Rng) -> Image:
+    """JPEG with its block grid anywhere; half of the time deblocked, as H.264 does in its loop."""
+    top, left = rng.integers(0, 8, 2)
+    placed = cv2.copyMakeBorder(image, int(top), 0, int(left), 0, cv2.BORDER_REPLICATE)
+    quality = int(np.exp(rng.uniform(np.log(12), np.log(90))))
+    _, data = cv2.imencode(".jpg", placed, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[top:, left:], np.uint8)
+    if rng.random() < 0.5:
+        image = np.asarray(cv2.bilateralFilter(image, 5, float(rng.uniform(5, 30)), 2.0), np.uint8)
+    return np.ascontiguousarray(image)

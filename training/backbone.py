@@ -1,0 +1,203 @@
+"""Train the paper's ten convolutions for age and gender on aligned stills.
+
+One cycle: the learning rate rises, stays, and falls to zero over the last part of the run. The crops grow from 48 to
+96 px, since small ones cost a quarter and the network is convolutional up to its head. Weights are averaged
+(exponentially) and the average is what is released. The run ends after `images` training images or, where `seconds` is
+given, after so many seconds of wall time, whatever the machine makes of them: then its length in images is not fixed,
+and its log says what was reached.
+
+    runs/backbone/state.pt          everything needed to go on, every five minutes and at the end
+    runs/backbone/release/          the folded average (networks.checkpoint), and head.safetensors beside it
+    runs/backbone/calibration.npz   aligned training crops for int8 calibration
+    runs/backbone/log.jsonl         loss, learning rate, images per second; validation now and then
+
+    python -m training.backbone [--seconds 5400 | --images 1200000]     # run again to go on after an interruption
+"""
+
+import argparse
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from networks import checkpoint
+from training import augment, still_split, stills
+from training.backbone_run import Plan, Run
+from training.still_network import expected_age, fold, save_head
+
+RUN = stills.ROOT / "runs/backbone"
+SOURCE = "UTKFace (non-commercial research), age and gender, from scratch"
+CALIBRATION_CROPS = 512
+SAVE_EVERY_S = 300.0
+VALIDATE_EVERY_S = 900.0
+
+
+def sampling_weights(age: NDArray[np.float32], gender: NDArray[np.int64], balance: float) -> NDArray[np.float64]:
+    """Frequency of each still's five-year band (80 and over are one) and gender, to the power of -balance."""
+    band = np.minimum(age // 5, 16).astype(int) * 2 + gender
+    weights = np.bincount(band)[band].astype(np.float64) ** -balance
+    return np.asarray(weights / weights.sum())
+
+
+def epoch_order(weights: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """As many draws as there are stills, in random order, each still floor or ceil of its expected times."""
+    rng = np.random.default_rng([seed, epoch])
+    points = (np.arange(len(weights)) + rng.random()) / len(weights)
+    edges = np.cumsum(weights)
+    return rng.permutation(np.searchsorted(edges / edges[-1], points))
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> tuple[NDArray, NDArray]:
+    """(n, S, S, 3) uint8 RGB -> expected age (n,) in years, gender logits (n, 2), both float32."""
+    network.eval()
+    device = next(network.parameters()).device
+    ages, genders = [], []
+    for at in range(0, len(crops), batch):
+        frames = torch.from_numpy(crops[at : at + batch]).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            age_logits, gender_logits = network(frames)
+        ages.append(expected_age(age_logits).cpu().numpy())
+        genders.append(gender_logits.float().cpu().numpy())
+    return np.concatenate(ages), np.concatenate(genders)
+
+
+def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[tuple[NDArray, NDArray[np.int64]]]:
+    """Augmented crops and their rows, from `run.seen` on without end, a few batches ahead of the training step."""
+    plan = run.plan
+    weights = sampling_weights(data.age[rows], data.gender[rows], plan.balance)
+    orders: dict[int, NDArray[np.int64]] = {}
+
+    def draw(position: int) -> int:
+        epoch, place = divmod(position, len(rows))
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = epoch_order(weights, plan.seed, epoch)
+        return int(rows[orders[epoch][place]])
+
+    def make(position: int, picked: NDArray[np.int64], size: int) -> tuple[NDArray, NDArray[np.int64]]:
+        seeds = [(plan.seed, position + index) for index in range(len(picked))]
+        return augment.batch(data.crops[picked], seeds, size, images), picked
+
+    with ThreadPoolExecutor(2) as images, ThreadPoolExecutor(1) as ahead:
+        waiting: list[Future[tuple[NDArray, NDArray[np.int64]]]] = []
+        position = run.seen
+        while True:
+            while len(waiting) < 3:
+                picked = np.array([draw(position + index) for index in range(plan.batch)])
+                waiting.append(ahead.submit(make, position, picked, plan.size(run.progress)))
+                position += plan.batch
+            yield waiting.pop(0).result()
+
+
+def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, folder: Path, shards: int = 1) -> Run:
+    """Run `plan`, from the last state in `folder` where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = Run.start(plan, device, shards)
+    if (folder / "state.pt").exists():
+        run.resume(folder / "state.pt")
+    release(run, data, parts, folder)
+    age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
+    step_share = plan.batch / plan.images
+    second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
+    saved = validated = last = time.monotonic()
+    losses: list[float] = []
+    supply = batches(data, parts["train"], run)
+    while run.progress < 1:
+        crops, picked = next(supply)
+        losses.append(run.step(torch.from_numpy(crops).to(device), age[picked], gender[picked]))
+        now = time.monotonic()
+        run.elapsed += now - last
+        run.progress += step_share if second_share is None else second_share * (now - last)
+        last = now
+        if len(losses) == 50:
+            note(folder, run, loss=round(float(np.mean(losses)), 4), px=crops.shape[1])
+            losses.clear()
+        if now - saved > SAVE_EVERY_S or run.progress >= 1:
+            run.save(folder / "state.pt")
+            saved = now
+        if now - validated > VALIDATE_EVERY_S or run.progress >= 1:
+            note(folder, run, **validate(run, data, parts["validation"]))
+            release(run, data, parts, folder)
+            validated = now
+    return run
+
+
+def note(folder: Path, run: Run, **values: object) -> None:
+    """Add a line to the log and show it."""
+    line = {
+        "progress": round(run.progress, 4),
+        "seen": run.seen,
+        "elapsed_s": round(run.elapsed),
+        "images_per_s": round(run.seen / max(run.elapsed, 1e-9), 1),
+        "rate": round(run.plan.learning_rate(run.progress), 6),
+        **values,
+    }
+    print(json.dumps(line), flush=True)
+    with (folder / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+def validate(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> dict[str, float]:
+    """Mean absolute error in years and gender accuracy of the average on clean crops of the size now trained at."""
+    size = run.plan.size(run.progress)
+    crops = [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in data.centre(rows)]
+    age, gender = predict(run.average, np.stack(crops))
+    return {
+        "validation_mae": round(float(np.abs(age - data.age[rows]).mean()), 3),
+        "validation_gender": round(float((gender.argmax(axis=1) == data.gender[rows]).mean()), 4),
+    }
+
+
+def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], folder: Path) -> None:
+    """Write the folded average with features of unit RMS over training crops, its head, and the calibration crops."""
+    rng = np.random.default_rng(run.plan.seed)
+    rows = np.sort(rng.choice(parts["train"], min(CALIBRATION_CROPS, len(parts["train"])), replace=False))
+    crops = data.centre(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "calibration.npz", frames=crops)
+    average = copy.deepcopy(run.average).cpu()
+    backbone = fold(average, SOURCE)
+    with torch.inference_mode():
+        squares = [backbone.map(torch.from_numpy(crops[at : at + 1])).square().mean() for at in range(0, len(crops), 4)]
+    backbone.feature_scale.copy_(torch.stack(squares).mean().sqrt())
+    provenance = {
+        "data": SOURCE,
+        "split": still_split.split_id(),
+        "plan": asdict(run.plan),
+        "images_seen": run.seen,
+        "progress": round(run.progress, 4),
+        "elapsed_s": round(run.elapsed),
+    }
+    checkpoint.save(backbone, folder / "release", provenance)
+    save_head(average.head, folder / "release" / "head.safetensors")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the backbone on the labelled stills; run again to go on.")
+    parser.add_argument("--images", type=int, default=Plan.images, help="training images to see in all")
+    parser.add_argument("--seconds", type=float, help="wall time to spend from now on, instead of --images")
+    parser.add_argument("--folder", type=Path, default=RUN)
+    parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
+    options = parser.parse_args()
+    shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    data = stills.load()
+    train(
+        data, still_split.load_split(data), Plan(images=options.images, seconds=options.seconds), options.folder, shards
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""One run of the backbone's training: its plan, its loss, a step, and all that an interrupted run needs to go on."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from training.still_network import AGES, StillNetwork, expected_age
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of.
+
+    Attributes:
+        images: training images to see, repeats counted; seconds: wall time instead, where not None.
+        warm_up, cool_down: shares of the run in which the learning rate rises and falls; a run that is still on the
+            plateau between them can be given more time without loss.
+        sizes: (share of the run from which on, side of the crops in px).
+        balance: exponent of the inverse frequency of a still's age band and gender in the sampling; 0 leaves the
+            data as they are, 1 makes every band equal.
+        age_spread: (at birth, per year) of the standard deviation of the label distribution, years.
+        averaging: decay of the weight average per step.
+    """
+
+    images: int = 1_200_000
+    seconds: float | None = None
+    batch: int = 64
+    rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: float = 0.04
+    cool_down: float = 0.4
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.5, 64), (0.72, 80), (0.87, 96))
+    balance: float = 0.4
+    age_spread: tuple[float, float] = (1.0, 0.04)
+    age_error_weight: float = 0.1
+    gender_weight: float = 1.5
+    gender_smoothing: float = 0.05
+    averaging: float = 0.99
+    clip: float = 5.0
+    seed: int = 2018
+
+    def size(self, progress: float) -> int:
+        """Side of the crops once `progress` (0-1) of the run is done."""
+        return next(size for start, size in reversed(self.sizes) if progress >= start)
+
+    def learning_rate(self, progress: float) -> float:
+        """Linear rise, plateau, linear fall to nothing."""
+        return self.rate * min(1.0, 0.05 + progress / self.warm_up, max(0.0, 1 - progress) / self.cool_down)
+
+
+def label_distribution(age: Tensor, plan: Plan) -> Tensor:
+    """Gaussian over the years around each label, wider for the old: (N,) -> (N, 117), rows sum to 1."""
+    years = torch.arange(AGES, dtype=torch.float32, device=age.device)
+    spread = plan.age_spread[0] + plan.age_spread[1] * age[:, None]
+    return (-0.5 * ((years - age[:, None]) / spread) ** 2).softmax(dim=1)
+
+
+def loss(age_logits: Tensor, gender_logits: Tensor, age: Tensor, gender: Tensor, plan: Plan) -> Tensor:
+    """Divergence from the label distribution + error of the expectation + cross-entropy of the gender."""
+    distribution = kl_div(log_softmax(age_logits.float(), dim=1), label_distribution(age, plan), reduction="batchmean")
+    error = (expected_age(age_logits) - age).abs().mean()
+    who = cross_entropy(gender_logits.float(), gender, label_smoothing=plan.gender_smoothing)
+    return distribution + plan.age_error_weight * error + plan.gender_weight * who
+
+
+@dataclass
+class Run:
+    """A run in progress; `save` and `resume` keep all of it.
+
+    Attributes:
+        network, average: as trained, and the exponential average of its weights and statistics.
+        replicas, pool: the network again with statistics of its own, one for each further shard of a batch, and the
+            threads that work on them. One torch thread for each shard is twice as fast as two torch threads for the
+            batch wherever the cores are not ours alone: shards wait for each other once in a step, not in every layer.
+        seen: training images so far. progress: share of the run that is done. elapsed: seconds of wall time.
+    """
+
+    plan: Plan
+    network: StillNetwork
+    average: StillNetwork
+    optimiser: torch.optim.Optimizer
+    replicas: list[StillNetwork]
+    pool: ThreadPoolExecutor
+    seen: int = 0
+    progress: float = 0.0
+    elapsed: float = 0.0
+
+    @classmethod
+    def start(cls, plan: Plan, device: torch.device, shards: int = 1) -> "Run":
+        torch.manual_seed(plan.seed)
+        network = StillNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(
+            groups,
+            lr=plan.rate,
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )
+        network.train()
+        replicas = [_replica(network) for _ in range(shards - 1)]
+        return cls(plan, network, copy.deepcopy(network), optimiser, replicas, ThreadPoolExecutor(shards))
+
+    def save(self, path: Path) -> None:
+        """Write everything, in one step as far as anybody reading can tell."""
+        state = {
+            "plan": asdict(self.plan),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "seen": self.seen,
+            "progress": self.progress,
+            "elapsed": self.elapsed,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what `save` wrote. The plan is the caller's: its length may have changed."""
+        state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for replica in self.replicas:
+            replica.layers.load_state_dict(self.network.layers.state_dict())
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"].cpu())
+        self.seen, self.progress, self.elapsed = state["seen"], state["progress"], state["elapsed"]
+
+    def step(self, frames: Tensor, age: Tensor, gender: Tensor) -> float:
+        """One step of the optimiser and of the average; the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.learning_rate(self.progress)
+        self.optimiser.zero_grad()
+        value = self._gradients(frames, age, gender)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        self.optimiser.step()
+        self.seen += len(frames)
+        steps = self.seen / len(frames)
+        decay = min(self.plan.averaging, steps / (10 + steps))
+        with torch.no_grad():
+            for mean, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1 - decay)
+                else:
+                    mean.copy_(now)
+        return value
+
+    def _gradients(self, frames: Tensor, age: Tensor, gender: Tensor) -> float:
+        """Fill in the gradients of the loss, the shards of the batch side by side; the loss."""
+        self.network.train()
+        layers = [self.network, *self.replicas]
+        maps = list(self.pool.map(_forward, layers, frames.chunk(len(layers))))
+        joined = torch.cat([part.detach() for part in maps]).requires_grad_()
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            age_logits, gender_logits = self.network.head(joined)
+        value = loss(age_logits, gender_logits, age, gender, self.plan)
+        value.backward()
+        assert joined.grad is not None
+        shards = self.pool.map(_backward, layers, maps, joined.grad.chunk(len(layers)))
+        for parameter, *parts in zip(self.network.layers.parameters(), *shards, strict=True):
+            parameter.grad = torch.stack(parts).sum(dim=0)
+        with torch.no_grad():
+            for buffer, *others in zip(*(network.layers.buffers() for network in layers), strict=True):
+                if buffer.is_floating_point():
+                    buffer.copy_(torch.stack([buffer, *others]).mean(dim=0))
+                    for other in others:
+                        other.copy_(buffer)
+        return float(value.detach())
+
+
+def _replica(network: StillNetwork) -> StillNetwork:
+    """A network with the same parameters and statistics of its own."""
+    replica = copy.deepcopy(network)
+    for own, shared in zip(replica.modules(), network.modules(), strict=True):
+        own._parameters = shared._parameters
+    return replica
+
+
+def _forward(network: StillNetwork, frames: Tensor) -> Tensor:
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        return network.map(frames)
+
+
+def _backward(network: StillNetwork, maps: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(maps, list(network.layers.parameters()), gradient)

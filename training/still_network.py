@@ -1,0 +1,115 @@
+"""The network that the stills train: the paper's ten convolutions with batch normalisation, and a head for one frame.
+
+After training the normalisation is folded into the convolutions, which makes networks.backbone.Backbone exactly
+(7,635,264 parameters); the head stays apart and gives the answer of a single frame, to compare clips with.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from networks.backbone import BLOCKS, MEAN_RGB, Backbone, BackboneConfig
+from smile.regions import GRID, REGIONS
+from smile.tensors import GENDERS, MAP_CHANNELS
+
+AGES = 117
+"""Ages 0-116, one class for each year."""
+PIXEL_SCALE = 64.0
+"""Training divides the centred pixels by it; folding gives it to the first convolution."""
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Width of the hidden layer and dropout of the head."""
+
+    width: int = 512
+    dropout: float = 0.3
+
+
+class FrameHead(nn.Module):
+    """Map of one frame -> age and gender: the nine region means, one hidden layer, two linear outputs."""
+
+    def __init__(self, config: HeadConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or HeadConfig()
+        self.drop = nn.Dropout(self.config.dropout)
+        self.hidden = nn.Linear(MAP_CHANNELS * len(REGIONS), self.config.width)
+        self.age = nn.Linear(self.config.width, AGES)
+        self.gender = nn.Linear(self.config.width, len(GENDERS))
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 512, h, w) -> logits of the years (N, 117) and of (male, female) (N, 2)."""
+        pooled = adaptive_avg_pool2d(maps, GRID).flatten(1)
+        hidden = self.drop(torch.relu(self.hidden(self.drop(pooled))))
+        return self.age(hidden), self.gender(hidden)
+
+
+class StillNetwork(nn.Module):
+    """uint8 RGB crops of any size from 48 px -> logits of the years and of the genders."""
+
+    mean: Tensor
+
+    def __init__(self, head: HeadConfig | None = None) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for widths in BLOCKS:
+            for width in widths:
+                convolution = nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False)
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+                layers += [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.layers = nn.Sequential(*layers)
+        self.head = FrameHead(head)
+        self.register_buffer("mean", torch.tensor(MEAN_RGB).reshape(1, 3, 1, 1), persistent=False)
+
+    def map(self, frames: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 RGB -> (N, 512, S/16, S/16)."""
+        return self.layers((frames.permute(0, 3, 1, 2).float() - self.mean) / PIXEL_SCALE)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, S, S, 3) uint8 RGB -> logits of the years (N, 117) and of (male, female) (N, 2)."""
+        return self.head(self.map(frames))
+
+
+def expected_age(age_logits: Tensor) -> Tensor:
+    """Expectation of the distribution over the years: (N, 117) -> (N,) float32."""
+    years = torch.arange(AGES, dtype=torch.float32, device=age_logits.device)
+    return age_logits.float().softmax(dim=1) @ years
+
+
+@torch.no_grad()
+def fold(network: StillNetwork, source: str) -> Backbone:
+    """The backbone that computes network.map in evaluation mode: each convolution times gamma / sigma."""
+    backbone = Backbone(BackboneConfig(source=source))
+    blocks = [layer for layer in network.layers if not isinstance(layer, nn.ReLU | nn.MaxPool2d)]
+    targets = [layer for layer in backbone.layers if isinstance(layer, nn.Conv2d)]
+    for target, convolution, normalisation in zip(targets, blocks[::2], blocks[1::2], strict=True):
+        assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+        assert target.bias is not None and normalisation.running_mean is not None
+        assert normalisation.running_var is not None
+        gain = normalisation.weight / (normalisation.running_var + normalisation.eps).sqrt()
+        target.weight.copy_(convolution.weight * gain.reshape(-1, 1, 1, 1))
+        target.bias.copy_(normalisation.bias - normalisation.running_mean * gain)
+    targets[0].weight.div_(PIXEL_SCALE)
+    return backbone.eval()
+
+
+def save_head(head: FrameHead, path: Path) -> None:
+    """Write the head as safetensors, its config in the metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    save_file(weights, path, {name: str(value) for name, value in asdict(head.config).items()})
+
+
+def load_head(path: Path) -> FrameHead:
+    """The head written by `save_head`, in evaluation mode."""
+    weights = load_file(path)
+    head = FrameHead(HeadConfig(width=len(weights["hidden.bias"])))
+    head.load_state_dict(weights)
+    return head.eval()
