@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -35,7 +36,7 @@ def write(path: Path, size: str, seconds: float) -> Path:
     return path
 
 
-def _faces(height: int) -> Iterator[NDArray[np.uint8]]:
+def _faces(height: int) -> Iterator[NDArray[Any]]:
     with av.open(DEMO) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     scaled = [cv2.resize(frame, (height * frame.shape[1] // frame.shape[0], height)) for frame in frames]

@@ -45,5 +45,5 @@ def read(clip: Path, backbone: Backbone, networks: list[torch.nn.Module]) -> int
 def networks() -> tuple[Backbone, list[torch.nn.Module]]:
     """Backbone and both compact heads, seeded, untrained: the time does not depend on the weights."""
     torch.manual_seed(0)
-    heads = [build(network_config(trait, "compact")).eval() for trait in ("age", "gender")]
+    heads: list[torch.nn.Module] = [build(network_config(trait, "compact")).eval() for trait in ("age", "gender")]
     return Backbone().eval(), heads

@@ -59,14 +59,21 @@ def test_clips_of_different_people_share_batches(triton: TritonServer, gateway: 
     assert all(answer["years"] == pytest.approx(answers[0]["years"], abs=0.01) for answer in answers)
 
 
+def _start(server: TritonServer, through: httpx.Client) -> None:
+    """Start the server and wait until the gateway has seen it."""
+    server.start()
+    while through.get("/health/ready").status_code != 200:
+        time.sleep(0.05)
+
+
 def test_server_away_and_back(tmp_path: Path, gateway: Serve, demo: bytes) -> None:
     """Before the server is there, and after it is stopped, 503 with a code; then the same gateway answers again."""
     server = TritonServer(Settings().model_repository, tmp_path / "log.txt")
     through = gateway(backend="triton", triton_url=server.url)
     assert through.get("/health/live").status_code == 200
     assert through.get("/health/ready").status_code == 503
-    server.start()
     try:
+        _start(server, through)
         assert post(through, demo).status_code == 200
         with ThreadPoolExecutor(4) as pool:
             under_way = [pool.submit(post, through, demo) for _ in range(8)]
@@ -78,9 +85,7 @@ def test_server_away_and_back(tmp_path: Path, gateway: Serve, demo: bytes) -> No
         refused = post(through, demo)
         assert (refused.status_code, refused.json()["code"]) == (503, "backend_unavailable")
         assert int(refused.headers["retry-after"]) >= 1
-        server.start()
-        while through.get("/health/ready").status_code != 200:
-            time.sleep(0.1)
+        _start(server, through)
         assert post(through, demo).status_code == 200
     finally:
-        server.stop()
+        server.kill()
