@@ -1,0 +1,224 @@
+"""The whole protocol, unattended: clips -> features -> folds -> every trait, ablation and fold -> tables.
+
+    python -m training.study --tiny                # the chain in small, from one public-domain portrait
+    python -m training.study                       # 1,240 simulated clips of 400 subjects
+    python -m training.study --data UvA-NEMO_DIR   # the real thing
+
+May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
+
+    data/            the simulated set, where none was given
+    backbone/        the random backbone of the tiny study
+    folds.json       training.protocol
+    runs/<trait>/<ablation>/<fold>/    training.train
+    tables/          training.tables
+    study.json       what was run, the seconds of each part, what failed
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from networks import checkpoint
+from training import datasets, feature_store, features, parallel, protocol, run_config, study_data, tables, train
+from training.datasets import Dataset, DatasetError
+from training.feature_store import FeatureError, Features
+from training.predictions import PredictionsError
+from training.protocol import Leak, ProtocolError, Split
+from training.run_config import RunConfig
+from training.study_plan import PLANS, Plan
+
+RECORD = "study.json"
+
+
+class Study:
+    """A study in its folder.
+
+    Args:
+        data: a data set on disk; None where it is simulated into the folder.
+        stills: to simulate from.
+        backbone: checkpoint directory.
+    """
+
+    def __init__(self, plan: Plan, out: Path, data: Path | None, stills: Path, backbone: Path, cache: Path) -> None:
+        self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
+        self.simulates = data is None
+        self.data = data or out / "data"
+        out.mkdir(parents=True, exist_ok=True)
+        self.record: dict[str, Any] = {"plan": asdict(plan), "seconds": {}}
+        if (out / RECORD).exists():
+            before = json.loads((out / RECORD).read_text(encoding="utf-8"))
+            if before["plan"] != json.loads(json.dumps(asdict(plan))):
+                raise run_config.ConfigError(f"{out} holds a study with another plan: choose another --out")
+            self.record = before
+        self.record |= {"command": " ".join(["python -m training.study", *sys.argv[1:]]), "commit": run_config.commit()}
+
+    def run(self, processes: int | None) -> list[str]:
+        """Everything that is not finished; what failed, one line for each run."""
+        if self.simulates:
+            with self.timed("simulation"):
+                study_data.simulate(self.stills, self.data, self.plan, processes or os.cpu_count() or 1)
+        dataset = datasets.read(self.data)
+        with self.timed("features"):
+            found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
+        split = self.split(dataset, found)
+        with self.timed("training"):
+            failed = self.train(found, split, processes)
+        with self.timed("tables"):
+            written = [path for config in self.configs() if (path := Path(config.out) / train.PREDICTIONS).exists()]
+            tables.write(written, self.out / "tables")
+        self.record["failed"] = failed
+        self.record["seconds_of_a_run"] = self.mean_seconds()
+        self.save()
+        return failed
+
+    def split(self, dataset: Dataset, found: Features) -> Split:
+        """The folds, made once. Raises Leak where a recording is on two sides of one of them."""
+        path = self.out / "folds.json"
+        if not path.exists():
+            protocol.save(protocol.split(dataset, self.plan.folds, self.plan.seed), path)
+        split = protocol.load(path)
+        twins = protocol.same_files(dataset.clips)
+        for fold in range(len(split.folds)):
+            protocol.check_leaks(split.sides(dataset, fold), twins)
+        return split
+
+    def configs(self) -> list[RunConfig]:
+        """Every run, fold by fold, so that an unfinished study has whole folds."""
+        plan = self.plan
+        return [
+            RunConfig(
+                data=str(self.data),
+                split=str(self.out / "folds.json"),
+                backbone=str(self.backbone),
+                out=str(self.out / "runs" / trait / ablation / str(fold)),
+                trait=trait,
+                ablation=ablation,
+                width=plan.width,
+                fold=fold,
+                layers=plan.layers if ablation != "image_cnn" else None,
+                optimisation=plan.optimisation,
+                seed=plan.seed + fold,
+                cache=str(self.cache),
+                frame_rate_hz=plan.frame_rate_hz,
+                precision=plan.precision,
+            )
+            for fold in range(plan.folds)
+            for trait in plan.traits
+            for ablation in plan.ablations
+        ]
+
+    def train(self, found: Features, split: Split, processes: int | None) -> list[str]:
+        configs = self.configs()
+        waiting = [config for config in configs if not train.is_finished(config)]
+        done = len(configs) - len(waiting)
+        results = parallel.run_all(_work, waiting, "runs", processes, _start, (found, split), done)
+        return sorted(problem for problem in results if problem)
+
+    def mean_seconds(self) -> dict[str, float]:
+        """Ablation -> mean seconds of its runs."""
+        seconds: dict[str, list[float]] = {}
+        for config in self.configs():
+            path = Path(config.out) / "network" / checkpoint.CONFIG
+            if path.exists():
+                provenance = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+                seconds.setdefault(config.ablation, []).append(provenance["seconds"])
+        return {ablation: round(sum(values) / len(values), 1) for ablation, values in seconds.items()}
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the seconds of a part to those that it took before an interruption."""
+        started = time.monotonic()
+        print(part, flush=True)
+        try:
+            yield
+        finally:
+            spent = self.record["seconds"].get(part, 0.0) + time.monotonic() - started
+            self.record["seconds"][part] = round(spent, 1)
+            self.save()
+
+    def save(self) -> None:
+        partial = self.out / f"{RECORD}.partial"
+        partial.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.out / RECORD)
+
+
+_loaded: tuple[Features, Split]
+
+
+def _start(found: Features, split: Split) -> None:
+    global _loaded
+    train.quiet()
+    _loaded = found, split
+
+
+def _work(config: RunConfig) -> str | None:
+    """Train; what went wrong, since one failed run must not end the others."""
+    try:
+        train.run(config, *_loaded)
+    except train.Failure as error:
+        return f"{config.trait} {config.ablation} fold {config.fold}: {error}"
+    return None
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training.study", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tiny", action="store_true", help="the chain in small: minutes, and numbers without meaning")
+    parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
+    parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
+    parser.add_argument("--backbone", type=Path, help="checkpoint directory; default runs/backbone/release")
+    parser.add_argument("--out", type=Path, help="default runs/study or runs/study-tiny")
+    parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--folds", type=int, help="instead of the plan's")
+    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    plan = PLANS["tiny" if options.tiny else "full"]
+    if options.epochs:
+        plan = replace(plan, optimisation=replace(plan.optimisation, epochs=options.epochs))
+    plan = replace(plan, folds=options.folds or plan.folds, frame_rate_hz=options.frame_rate or plan.frame_rate_hz)
+    out = options.out or Path("runs/study-tiny" if options.tiny else "runs/study")
+    try:
+        stills, backbone = options.stills, options.backbone
+        if options.tiny:
+            stills = stills or study_data.portraits(out / "stills", plan)
+            backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
+        study = Study(
+            plan,
+            out,
+            options.data,
+            stills or study_data.STILLS,
+            backbone or study_data.BACKBONE,
+            options.cache,
+        )
+        failed = study.run(options.processes)
+    except (
+        *train.Failure,
+        DatasetError,
+        FeatureError,
+        Leak,
+        ProtocolError,
+        PredictionsError,
+        parallel.WorkerDied,
+        study_data.NoData,
+    ) as error:
+        sys.exit(f"error: {error}")
+    print(f"{out / 'tables' / 'tables.html'}")
+    print(json.dumps(study.record["seconds"]))
+    if failed:
+        sys.exit("error: these runs failed:\n  " + "\n  ".join(failed))
+
+
+if __name__ == "__main__":
+    main()

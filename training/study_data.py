@@ -1,0 +1,81 @@
+"""What a study starts from where nothing is given: simulated clips; for the tiny one, of variants of one portrait."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from networks import checkpoint
+from networks.backbone import Backbone
+from training import simulate as simulator
+from training.study_plan import Plan
+
+ROOT = Path(__file__).resolve().parents[1]
+STILLS = ROOT / "../shared/data/faces/utkface.zip"
+BACKBONE = ROOT / "runs/backbone/release"
+PORTRAIT_PX = 250
+FACE_AT = (222.0, 122.0)
+"""(x, y) of the face in the 512x512 astronaut portrait of scikit-image (NASA, public domain)."""
+VARIANTS = 6
+"""Portraits of each decade and gender."""
+DECADES = 8
+
+
+class NoData(Exception):
+    """There is nothing to simulate from."""
+
+
+def simulate(stills: Path, out: Path, plan: Plan, jobs: int) -> None:
+    """Make or finish the simulated set of a plan. Raises NoData."""
+    if not stills.exists():
+        raise NoData(f"{stills} does not exist: name labelled stills with --stills, or a data set with --data")
+    arguments = ["--stills", str(stills), "--out", str(out), "--subjects", str(plan.subjects)]
+    arguments += ["--clips", str(plan.clips), "--seed", str(plan.seed)]
+    _, options = simulator.parse(arguments)
+    try:
+        simulator.simulate(stills, out, options, jobs)
+    except ValueError as error:
+        raise NoData(str(error)) from error
+
+
+def portraits(folder: Path, plan: Plan) -> Path:
+    """Variants of one portrait under made-up ages and genders: enough for the chain to run, nothing to learn from."""
+    import skimage.data
+
+    folder.mkdir(parents=True, exist_ok=True)
+    image = skimage.data.astronaut()
+    rng = np.random.default_rng(plan.seed)
+    for decade in range(DECADES):
+        for gender in range(2):
+            for number in range(VARIANTS):
+                age = max(8, 10 * decade + int(rng.integers(7)))
+                path = folder / f"{age}_{gender}_{decade}{number}.png"
+                cv2.imwrite(str(path), _variant(image, rng)[..., ::-1])
+    return folder
+
+
+def random_backbone(folder: Path, seed: int) -> Path:
+    """A backbone that was never trained; its config says so."""
+    if not (folder / checkpoint.CONFIG).exists():
+        torch.manual_seed(seed)
+        checkpoint.save(Backbone(), folder, {"seed": seed})
+    return folder
+
+
+def _variant(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Another position, size, tilt, proportion, side and colour."""
+    angle, size = rng.normal(0, 0.12), rng.uniform(0.95, 1.3)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    narrow = np.exp(rng.normal(0, 0.06))
+    matrix = size * turn @ np.diag([narrow * rng.choice([-1, 1]), 1 / narrow])
+    shift = PORTRAIT_PX / 2 + rng.normal(0, 12, 2) - matrix @ np.array(FACE_AT)
+    moved = cv2.warpAffine(
+        image,
+        np.column_stack([matrix, shift]),
+        (PORTRAIT_PX,) * 2,
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    return np.clip(moved * np.exp(rng.normal(0, 0.08, 3)), 0, 255).astype(np.uint8)
