@@ -155,9 +155,9 @@ def draw_clips(people: list[tuple[int, Subject]], clips_of: list[int], rng: np.r
     of_subject: list[tuple[int, Subject]] = []
     for decade, count in enumerate(clips_of):
         members = [subject for place, subject in people if place == decade]
-        extra = rng.multinomial(count - len(members), np.full(len(members), 1 / len(members))) if members else []
-        for subject, more in zip(members, extra, strict=True):
-            of_subject += [(decade, subject)] * (1 + int(more))
+        if members:
+            more = rng.multinomial(count - len(members), np.full(len(members), 1 / len(members)))
+            of_subject += [(decade, members[k]) for k in np.repeat(np.arange(len(members)), 1 + more)]
     clips = []
     for young, share in ((True, SPONTANEOUS_TO_19), (False, SPONTANEOUS_OVER_19)):
         group = [subject for decade, subject in of_subject if (10 * decade <= YOUNG_MAX) == young]

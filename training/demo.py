@@ -7,6 +7,7 @@ She smiles on the portrait: the clip takes her back to neutral, to a broad smile
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,7 +42,7 @@ def astronaut() -> Still:
     return Still(image, landmarks, "skimage.data.astronaut")
 
 
-def plan(*, spontaneous: bool, seed: int, **changes: object) -> SmilePlan:
+def plan(*, spontaneous: bool, seed: int, **changes: Any) -> SmilePlan:
     """A smile of a woman of 35, from a neutral face to a broad smile."""
     drawn = draw_plan(35, "female", spontaneous, np.random.default_rng(seed))
     return replace(drawn, frame_rate_hz=RATE_HZ, noise=0.5, light=(0.004, 0.7, 0.0), **changes)

@@ -33,8 +33,10 @@ _LIDS = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
 )
-_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152)
-_OVAL += (148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def _inside_face(grid: NDArray[np.float64], marks: NDArray[np.float64]) -> NDArr
     origin, right, down = grid[0, 0], (grid[0, 1] - grid[0, 0]) * scale, (grid[1, 0] - grid[0, 0]) * scale
     corners = ((polygon - origin) @ np.stack([right, down], axis=1)) * scale
     mask = np.zeros(grid.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
+    cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], (1,))
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5) / scale
     ramp = np.clip(depth / 0.22, 0.0, 1.0)
     return ramp * ramp * (3 - 2 * ramp)

@@ -89,7 +89,7 @@ def portrait(image: NDArray[np.uint8], name: str) -> Still | None:
     pad = max(image.shape[:2]) * 3 // 10
     padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
     with FaceLandmarker() as landmarker:
-        found = landmarker.locate(padded)
+        found = landmarker.locate(np.asarray(padded, np.uint8))
     if found is None:
         return None
     left, right = eye_centres(found - pad)
@@ -100,9 +100,9 @@ def portrait(image: NDArray[np.uint8], name: str) -> Still | None:
     shift = np.array(EYES_AT) * FRAME_PX - scale * (left + right) / 2
     matrix = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
     framed = _framed(image, matrix)
-    landmarks = (found - pad) * np.float32(scale) + shift.astype(np.float32)
+    moved = ((found - pad) * scale + shift).astype(np.float32)
     with closing(Mesh()) as mesh:
-        landmarks = mesh(framed, roi_around(landmarks))
+        landmarks = mesh(framed, roi_around(moved))
     if landmarks is None or landmarks.min() < 4 or landmarks.max() > FRAME_PX - 4:
         return None
     return Still(framed, landmarks, name)
@@ -113,7 +113,7 @@ def _framed(image: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np
     size = (FRAME_PX, FRAME_PX)
     reflected = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.full(image.shape[:2], 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=(255,))
     beyond = cv2.distanceTransform(255 - inside, cv2.DIST_L2, 5)[..., None]
     result = reflected.astype(np.float32)
     for at, sigma in ((0.0, 3.0), (0.4, 8.0), (1.0, 18.0)):

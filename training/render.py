@@ -36,6 +36,8 @@ MIN_APERTURE, MAX_APERTURE = 0.12, 1.3
 BLOCK = 16
 """Frames whose displacements are computed together."""
 NOISE_MARGIN_PX = 48
+_ONE_MAP = np.empty(0, np.float32)
+"""Tells `cv2.remap` that the first map holds both coordinates."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def simulate_clip(
             dy, dx = shifts[index]
             grain = noise[dy : dy + height, dx : dx + width]
             frame = _warp(player.still, back)
-            yield float(times[index]), cv2.addWeighted(frame, light[index], grain, 1.0, 0.0, dtype=cv2.CV_8U)
+            lit = cv2.addWeighted(frame, light[index], grain, 1.0, 0.0, dtype=cv2.CV_8U)
+            yield float(times[index]), np.asarray(lit, np.uint8)
 
 
 def apertures(courses: NDArray[np.float64], blinks: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
@@ -160,7 +163,8 @@ def _inverse(forward: Field, grid: NDArray[np.float32]) -> Field:
 
 
 def _at(field: Field, where: NDArray[np.float32]) -> Field:
-    return cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(field, where, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def _warp(still: Still, back: Field) -> NDArray[np.uint8]:
@@ -169,7 +173,8 @@ def _warp(still: Still, back: Field) -> NDArray[np.uint8]:
     # The coarse grid may reach past the image: enlarge it whole, then cut.
     fine = cv2.resize(back, (columns * STEP_PX, rows * STEP_PX), interpolation=cv2.INTER_LINEAR)[:height, :width]
     source = fine + _grid(height, width)
-    return cv2.remap(still.image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    frame = cv2.remap(still.image, source, _ONE_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(frame, np.uint8)
 
 
 @lru_cache(maxsize=8)

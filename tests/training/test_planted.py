@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from smile.regions import REGIONS
 from training.planted import AGES, LABELS, MAX_LAG_S, Label, draw_planted_plan, lag_s, written_gender
@@ -14,7 +15,7 @@ DRAWS = 2000
 
 
 @cache
-def drawn(label: Label) -> tuple[np.ndarray, list[SmilePlan]]:
+def drawn(label: Label) -> tuple[NDArray[np.int64], list[SmilePlan]]:
     rng = np.random.default_rng(0)
     ages = rng.integers(AGES[0], AGES[1] + 1, DRAWS)
     return ages, [draw_planted_plan(int(age), label, PAIR, rng) for age in ages]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX
 from smile.faces import FaceReport, align, eye_centres
@@ -31,7 +32,7 @@ def motionless(smile: SmilePlan) -> SmilePlan:
     return replace(smile, head=calm, blinks_s=(), light=(0.0, 1.0, 0.0), noise=0.0)
 
 
-def followed(path: Path) -> tuple[FaceReport, np.ndarray]:
+def followed(path: Path) -> tuple[FaceReport, NDArray[np.float64]]:
     """What the service's own decoder and aligner see of a clip: the report, and the mouth ratio over time."""
     report = FaceReport()
     with path.open("rb") as file, Video(file) as video:
@@ -95,7 +96,7 @@ def test_skin_never_folds(still: Still, coefficient: float) -> None:
 
 
 def test_confined_regions_stay_in_their_windows(still: Still) -> None:
-    """At least three quarters of a confined region's motion lies in its window of the crop, and the eyes stand still."""
+    """Three quarters of a confined region's motion and more lie in its window of the crop; the eyes stand still."""
     regions = fields(still, confined=True).regions
     left, right = eye_centres(still.landmarks)
     axis = (right - left) / np.hypot(*(right - left)) ** 2
