@@ -27,10 +27,11 @@ from benchmarks.clips import SIZES, write
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import MASKS, Pipeline
 from service.settings import Settings, available_cores
+from smile.decoding import Limits
 from smile.faces import FaceReport, align
 from smile.sequence import Sequence
 from smile.tensors import BACKBONE, RELATIONS
-from smile.video import Limits, Video
+from smile.video import Video
 
 RESULTS = Path(__file__).parent / "results/latest.json"
 SECONDS = 10.0

@@ -53,6 +53,7 @@ def _service(request: Request) -> Service:
 Served = Annotated[Service, Depends(_service)]
 
 Count = Annotated[int, Field(ge=1)] | Literal["all"]
+CLIP = "The clip: any container and codec that FFmpeg decodes."
 TOP = "How many relations to list, or `all`. Default 5."
 TRAITS = "Which traits to answer; repeat or separate by commas. Default: all that are offered."
 MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
@@ -123,7 +124,7 @@ router = APIRouter()
 async def predict(
     request: Request,
     service: Served,
-    video: Annotated[UploadFile, File(description="The clip: any container and codec that FFmpeg decodes")],
+    video: Annotated[UploadFile, File(description=CLIP, json_schema_extra={"format": "binary"})],
     options: Annotated[Options, Depends(_options)],
 ) -> schemas.Prediction:
     started = time.perf_counter()

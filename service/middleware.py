@@ -20,6 +20,8 @@ REQUEST_ID = "x-request-id"
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = "x-problem-code"
 _CLOSE = {"Connection": "close"}
+PROBES = "/health/"
+"""Routes that orchestrators ask every few seconds: their lines are for debugging."""
 UNMATCHED = "unmatched"
 """Stands in logs and metrics for whatever path and method a client made up."""
 
@@ -62,7 +64,8 @@ class RequestScope:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", UNMATCHED)
             self._metrics.request(scope["method"] if route != UNMATCHED else UNMATCHED, route, status, code, seconds)
-            log.info(
+            log.log(
+                logging.DEBUG if route.startswith(PROBES) else logging.INFO,
                 "request",
                 extra={
                     "request_id": request_id,

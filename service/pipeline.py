@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from service.ahead import ahead
 from service.backends.base import Arrays, Backend, Model
 from smile.course import SmileCourse, smile_course
+from smile.decoding import DecodeReport, Limits
 from smile.faces import AlignedFace, FaceReport, align
 from smile.regions import PAIRS, REGIONS
 from smile.sequence import Sequence
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
-from smile.video import DecodeReport, Limits, Video, VideoInfo
+from smile.video import Video, VideoInfo
 
 DECODED_AHEAD = 3
 """Frames decoded and converted before the aligner asks for them; each may be megabytes."""

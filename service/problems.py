@@ -72,12 +72,20 @@ def overloaded(request_id: str, error: Overloaded, headers: dict[str, str] | Non
 
 def documented(by_status: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses: a problem for each status, with the codes that it may carry."""
-    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    schema = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {status: {"description": codes, "content": schema} for status, codes in by_status.items()}
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers."""
+    """Register the handlers, and the problem's schema, which `documented` refers to."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        document["components"]["schemas"][Problem.__name__] = Problem.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     def request_id(request: Request) -> str:
         return str(request.state.request_id)

@@ -7,21 +7,28 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from smile.video import Limits
+from smile.decoding import Limits
 
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_cores() -> int:
+def available_cores(cgroup: Path = _CGROUP) -> int:
     """Cores that this process may really use: its affinity, cut by the cgroup's CPU quota (a container's `--cpus`)."""
     cores = len(os.sched_getaffinity(0))
+    quota_us, period_us = _cpu_quota(cgroup)
+    return min(cores, max(1, quota_us // period_us)) if quota_us > 0 else cores
+
+
+def _cpu_quota(cgroup: Path) -> tuple[int, int]:
+    """(quota, period) in microseconds, of cgroup version 2 or 1; a quota below 1 means that there is none."""
     try:
-        quota, period = _CGROUP_QUOTA.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return cores
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except OSError:
+        try:
+            quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        except OSError:
+            return -1, 1
+    return (-1, 1) if quota == "max" else (int(quota), int(period))
 
 
 class Settings(BaseSettings):

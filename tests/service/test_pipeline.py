@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from service.backends.base import Arrays, BackendUnavailable, Model
 from service.pipeline import BLOCKS_IN_FLIGHT, Pipeline
 from smile.card import Card
+from smile.decoding import Limits
 from smile.regions import PAIRS, REGIONS
 from smile.sampling import FRAME_RATE_HZ
 from smile.tensors import BACKBONE, MASK_COUNTS, REGION_FEATURES, Graph
-from smile.video import Limits
 from tests.clips import astronaut_frames, clip_bytes
 
 
