@@ -7,7 +7,8 @@ ExportError
 ├── WrongAxes          an axis that should be dynamic is fixed, or the other way round
 ├── WrongShape         an answer of another shape than promised
 ├── WrongValues        an answer too far from torch's
-└── WrongSum           a distribution that does not add up to 1
+├── WrongSum           a distribution that does not add up to 1
+└── BatchDependent     an answer that changes with what else is in the batch
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,6 +53,10 @@ class WrongValues(ExportError):
 
 
 class WrongSum(ExportError):
+    pass
+
+
+class BatchDependent(ExportError):
     pass
 
 
@@ -107,6 +112,22 @@ def check_values(
             if not error <= limit:
                 raise WrongSum(f"{where}: {name} sums to 1 only within {error:.3g}, more than {limit:g}")
     return largest
+
+
+def check_batches(session: ort.InferenceSession, graph: Graph, items: NDArray[np.generic]) -> None:
+    """Run `items` one by one and then in every batch size of the contract; the answers must be the same bytes.
+
+    Args:
+        items: for the graph's only input, at least as many as the largest batch.
+    """
+    name = graph.inputs[0].name
+    items = items[: graph.max_batch]
+    alone = np.concatenate([session.run(None, {name: items[i : i + 1]})[0] for i in range(len(items))])
+    for size in graph.batches:
+        blocks = (items[i : i + size] for i in range(0, len(items), size))
+        together = np.concatenate([session.run(None, {name: block})[0] for block in blocks])
+        if together.tobytes() != alone.tobytes():
+            raise BatchDependent(f"{graph.name}: answers in batches of {size} differ from those alone")
 
 
 def _check_type(graph: Graph, found: onnx.TypeProto.Tensor, tensor: Tensor) -> None:

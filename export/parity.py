@@ -26,7 +26,7 @@ DISTRIBUTIONS = {"gender": 1e-5, "age_importance": 1e-5, "gender_importance": 1e
 BATCHES, LENGTHS, MASKS = (1, 3), (1, 7, 32), (*MASK_COUNTS, 3)
 
 
-def session(model: onnx.ModelProto, threads: int = 2) -> ort.InferenceSession:
+def session(model: onnx.ModelProto, threads: int = 1) -> ort.InferenceSession:
     """`model` on the CPU."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -62,7 +62,7 @@ def untrained(seed: int, width: Width, crops: NDArray[np.uint8]) -> Release:
         backbone = Backbone(BackboneConfig(source=f"untrained, seed {seed}")).eval()
         networks = [InterpreterNetwork(network_config(trait, width)).eval() for trait in TRAITS]
         for module in (part for network in networks for part in network.modules() if isinstance(part, PerItemScore)):
-            nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
+            nn.init.normal_(module.weight, std=2 * module.weight.shape[1] ** -0.5)
     backbone.feature_scale.fill_(measured_scale(backbone, crops))
     ages = networks[TRAITS.index("age")].answer
     assert isinstance(ages, AgeScale)

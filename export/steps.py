@@ -61,6 +61,7 @@ def export(
     joint = parity.session(relations)
     gaps = parity.check(sessions["float32"], release.backbone, BACKBONE, parity.backbone_grid(held_out))
     gaps |= parity.check(joint, release.relations, RELATIONS, parity.relations_grid())
+    ladder.check_batches(sessions["int8"], BACKBONE, held_out)
     print("  largest differences: " + ", ".join(f"{name} {gap:.2g}" for name, gap in gaps.items()))
 
     clips = held_out[: len(held_out) // GATE_FRAMES * GATE_FRAMES].reshape(-1, GATE_FRAMES, *held_out.shape[1:])

@@ -49,8 +49,7 @@ def with_metadata(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
 
 
 def _example(tensor: Tensor) -> torch.Tensor:
-    shape = [TRACED[axis] if isinstance(axis, str) else axis for axis in tensor.axes]
-    return torch.ones(shape, dtype=getattr(torch, tensor.dtype))
+    return torch.ones(tensor.shape(**TRACED), dtype=getattr(torch, tensor.dtype))
 
 
 def _dynamic_axes(tensor: Tensor) -> dict[int, str]:

@@ -70,8 +70,8 @@ def config(graph: Graph, card: Card) -> str:
 
 def warmup_sizes(graph: Graph) -> list[dict[str, int]]:
     """Sizes to warm: every batch; of relations also every length with both mask counts."""
-    if graph is not RELATIONS:
-        return [{graph.inputs[0].axes[0]: batch} for batch in graph.batches]  # type: ignore[dict-item]
+    if graph is BACKBONE:
+        return [{"n": batch} for batch in graph.batches]
     lengths = [{"b": 1, "t": frames, "m": masks} for frames in FRAME_BUCKETS for masks in MASK_COUNTS]
     batches = [{"b": batch, "t": FRAME_BUCKETS[0], "m": MASK_COUNTS[0]} for batch in graph.batches[1:]]
     return lengths + batches
@@ -98,7 +98,7 @@ def _warmup(graph: Graph) -> Iterator[str]:
         name = " ".join(f"{axis}={size}" for axis, size in sizes.items())
         yield f'model_warmup [ {{ name: "{name}" batch_size: {next(iter(sizes.values()))}'
         for tensor in graph.inputs:
-            dims = [sizes[axis] if isinstance(axis, str) else axis for axis in tensor.axes[1:]] or [1]
+            dims = list(tensor.shape(**sizes)[1:]) or [1]
             yield (
                 f'  inputs {{ key: "{tensor.name}" '
                 f"value {{ data_type: {_type(tensor)} dims: {dims} zero_data: true }} }}"

@@ -1,0 +1,59 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from export.publish import CONFIG_FILE, next_version, publish
+
+FILES = {"model.onnx": b"a" * 3_000_000, "model.fp16.onnx": b"b" * 3_000_000}
+
+
+def test_versions_count_up_together(tmp_path: Path) -> None:
+    """Both models get one more than the highest version of either; other names are not versions."""
+    assert next_version(tmp_path, ("backbone", "relations")) == 1
+    publish(tmp_path, "backbone", 3, FILES, "three")
+    (tmp_path / "relations/12.draft").mkdir(parents=True)
+    assert next_version(tmp_path, ("backbone", "relations")) == 4
+
+
+def test_a_published_version_is_never_changed(tmp_path: Path) -> None:
+    """Publishing it again is refused and leaves files and config alone."""
+    publish(tmp_path, "backbone", 1, FILES, "first")
+    with pytest.raises(FileExistsError):
+        publish(tmp_path, "backbone", 1, {"model.onnx": b"other"}, "second")
+    assert (tmp_path / "backbone/1/model.onnx").read_bytes() == FILES["model.onnx"]
+    assert (tmp_path / "backbone" / CONFIG_FILE).read_text() == "first"
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the last step fails, neither a version nor a temporary directory is there, and the old config stands."""
+    publish(tmp_path, "backbone", 1, FILES, "first")
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="disk full"):
+        publish(tmp_path, "backbone", 2, FILES, "second")
+    assert sorted(path.name for path in (tmp_path / "backbone").iterdir()) == ["1", CONFIG_FILE]
+    assert (tmp_path / "backbone" / CONFIG_FILE).read_text() == "first"
+
+
+def test_a_reader_sees_whole_versions_only(tmp_path: Path) -> None:
+    """A thread that looks all the time never finds a numbered directory with a missing or short file."""
+    done, broken = threading.Event(), []
+
+    def look() -> None:
+        while not done.is_set():
+            for folder in tmp_path.glob("backbone/[0-9]*"):
+                sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+                if sizes != {name: len(content) for name, content in FILES.items()}:
+                    broken.append((folder.name, sizes))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for version in range(1, 21):
+        publish(tmp_path, "backbone", version, FILES, str(version))
+    done.set()
+    reader.join()
+    assert not broken
