@@ -88,7 +88,13 @@ def _open(graph: Graph, repository: Path, device: Literal["cpu", "cuda"]) -> ort
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle spinning would steal from decoding
     options.log_severity_level = 3
-    session = ort.InferenceSession(path, options, providers=[PROVIDERS[device]])
-    if session.get_providers()[0] != PROVIDERS[device]:
-        raise BackendError(f"asked for {PROVIDERS[device]}, but {session.get_providers()[0]} executes {graph.name}")
+    provider = PROVIDERS[device]
+    if provider not in ort.get_available_providers():
+        raise BackendError(f"this ONNX Runtime has no {provider}: install onnxruntime-gpu instead of onnxruntime")
+    try:
+        session = ort.InferenceSession(path, options, providers=[provider])
+    except Exception as error:  # onnxruntime raises bare classes of its C extension, one per status code
+        raise BackendError(f"{path.name} of {graph.name}, version {version.name}, cannot be loaded") from error
+    if session.get_providers()[0] != provider:
+        raise BackendError(f"asked for {provider}, but {session.get_providers()[0]} executes {graph.name}")
     return session

@@ -1,0 +1,62 @@
+"""What the in-process backend refuses to start with, and that batches do not change answers."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from service.backends.base import BackendError, ContractMismatch
+from service.backends.inprocess import InProcessBackend
+from service.settings import Settings
+from smile.card import METADATA_FINGERPRINT
+from smile.tensors import BACKBONE, RELATIONS
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(Settings().model_repository, tmp_path / "repository"))
+
+
+def test_nothing_to_load(tmp_path: Path) -> None:
+    """An empty repository says what to run."""
+    with pytest.raises(BackendError, match="python -m export"):
+        InProcessBackend(tmp_path)
+
+
+def test_gpu_that_is_not_there(repository: Path) -> None:
+    """Asking for a GPU and getting a CPU is an error at start, not a slow service."""
+    with pytest.raises(BackendError, match="CUDAExecutionProvider"):
+        InProcessBackend(repository, "cuda")
+
+
+def test_other_contract(repository: Path) -> None:
+    """A graph made for another contract is not served."""
+    path = repository / RELATIONS.name / "1/model.onnx"
+    graph = onnx.load(path)
+    for entry in graph.metadata_props:
+        if entry.key == METADATA_FINGERPRINT:
+            entry.value = "0" * 16
+    onnx.save(graph, path)
+    with pytest.raises(ContractMismatch, match="0000000000000000"):
+        InProcessBackend(repository)
+
+
+def test_damaged_file(repository: Path) -> None:
+    """A file that is cut short is named."""
+    path = repository / BACKBONE.name / "1/model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BackendError, match=r"model\.onnx of backbone"):
+        InProcessBackend(repository)
+
+
+async def test_features_do_not_depend_on_the_batch() -> None:
+    """A face has the same features, to the bit, alone and in every batch that the pipeline makes."""
+    backend = InProcessBackend(Settings().model_repository)
+    frames = np.random.default_rng(0).integers(0, 256, (BACKBONE.max_batch, 96, 96, 3), np.uint8)
+    whole = (await backend.run(BACKBONE, {"frames": frames}))["regions"]
+    for size in BACKBONE.batches:
+        part = (await backend.run(BACKBONE, {"frames": frames[:size]}))["regions"]
+        assert np.array_equal(part, whole[:size])
+    await backend.close()
