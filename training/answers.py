@@ -16,7 +16,7 @@ from training.predictions import Prediction, zeroed_key
 
 EYE_ROW = ("left_eye", "forehead", "right_eye")
 ZEROED: tuple[tuple[str, ...], ...] = (*((name,) for name in NAMES), EYE_ROW)
-"""Sets of regions that are zeroed, one set after another: each region, and the papers' less important ones (SPEC A6)."""
+"""Sets of regions zeroed one after another: each region, and the papers' less important ones (SPEC A6)."""
 BATCH = 16
 
 
@@ -30,7 +30,7 @@ def masks(sets: Sequence[Sequence[str]]) -> Tensor:
 
 def batches(clips: Clips, batch: int = BATCH) -> Iterator[Batch]:
     """The clips in their order."""
-    yield from loader(clips, BucketedBatches(clips.lengths, batch, None))
+    yield from loader(clips, BucketedBatches(clips.lengths, batch))
 
 
 @torch.inference_mode()

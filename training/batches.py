@@ -16,7 +16,8 @@ from training.feature_store import Features
 
 BUCKET_BATCHES = 8
 """Clips are sorted by length within so many batches: little padding, and still a random order."""
-RMS_CLIPS = 64
+VALIDATION_FRAMES = 2
+"""Frames of a clip by which an `image_cnn` is selected; its answers are of all."""
 
 
 class Batch(NamedTuple):
@@ -39,17 +40,19 @@ class Clips(Dataset[int]):
     """Clips by index; `collate` reads them, so that each is copied once, into its place in the batch.
 
     Args:
-        one_frame: give a single frame of each clip, drawn at random, to train `image_cnn` with.
+        frames: how many crops of each clip `image_cnn` sees, evenly spaced; None for all of them. A single one is
+            drawn at random, by `rng`: that is what it trains with.
     """
 
     def __init__(
-        self, features: Features, clips: Sequence[Clip], network: NetworkConfig, *, one_frame: bool = False
+        self, features: Features, clips: Sequence[Clip], network: NetworkConfig, frames: int | None = None
     ) -> None:
         self.clips = tuple(clips)
         self.network = network
         self.lengths = [features.frame_counts[clip.name] for clip in self.clips]
         self._features = features
-        self._one_frame = one_frame
+        self.rng = np.random.default_rng(0)
+        self._frames = frames
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -76,8 +79,10 @@ class Clips(Dataset[int]):
 
     def _crops(self, rows: list[int]) -> tuple[Tensor, Tensor]:
         crops = np.stack([self._features.crops(self.clips[row]) for row in rows])
-        if self._one_frame:
-            crops = crops[np.arange(len(rows)), torch.randint(crops.shape[1], (len(rows),)).numpy()][:, None]
+        if self._frames == 1:
+            crops = crops[np.arange(len(rows)), self.rng.integers(crops.shape[1], size=len(rows))][:, None]
+        elif self._frames:
+            crops = crops[:, np.linspace(0, crops.shape[1] - 1, self._frames + 2).round().astype(int)[1:-1]]
         return torch.from_numpy(crops), torch.full((len(rows),), crops.shape[1])
 
 
@@ -89,14 +94,16 @@ class BucketedBatches(Sampler[list[int]]):
 
     Args:
         batch: clips of one step, over all processes.
-        seed: None leaves the clips in their order.
+        seed, epoch: no seed leaves the clips in their order.
     """
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int | None, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch: int, seed: int | None = None, epoch: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
         self._lengths = np.array(lengths)
         self._count = max(1, round(len(lengths) / batch))
         self._seed, self._rank, self._world = seed, rank, world
-        self.epoch = 0
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return self._count
@@ -109,7 +116,7 @@ class BucketedBatches(Sampler[list[int]]):
         rows = np.arange(len(self._lengths))
         if self._seed is None:
             return np.array_split(rows, self._count)
-        rng = np.random.default_rng([self._seed, self.epoch])
+        rng = np.random.default_rng([self._seed, self._epoch])
         rows = rng.permutation(rows)
         pools = np.array_split(rows, max(1, round(self._count / BUCKET_BATCHES)))
         ordered = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
@@ -118,11 +125,7 @@ class BucketedBatches(Sampler[list[int]]):
 
 
 def loader(clips: Clips, batches: BucketedBatches, workers: int = 0) -> DataLoader:
-    return DataLoader(clips, batch_sampler=batches, collate_fn=clips.collate, num_workers=workers)
-
-
-def feature_scale(features: Features, clips: Sequence[Clip], seed: int) -> float:
-    """The power of two next to the RMS of the features of some training clips (SPEC C3): float16 is divided exactly."""
-    chosen = np.random.default_rng(seed).permutation(len(clips))[:RMS_CLIPS]
-    squares = [np.square(features.regions(clips[row]), dtype=np.float32).mean() for row in chosen]
-    return float(2.0 ** np.round(np.log2(np.mean(squares)) / 2))
+    """Reads without touching torch's global random numbers, which are the network's."""
+    return DataLoader(
+        clips, batch_sampler=batches, collate_fn=clips.collate, num_workers=workers, generator=torch.Generator()
+    )

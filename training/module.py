@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.utils.data import DataLoader
 
 from networks.config import NetworkConfig
 from networks.image_cnn import ImageCNN
 from networks.network import InterpreterNetwork, build
 from networks.traits import AgeScale
-from training.batches import Batch, BucketedBatches
+from training import standardise
+from training.batches import Batch, BucketedBatches, Clips, loader
 
 SELECTION = "selection"
 """The logged value by which an epoch is chosen; less is better."""
@@ -48,8 +52,9 @@ class TraitModule(pl.LightningModule):
 
     Args:
         age: mean and standard deviation of the training clips in years; the loss is on the standardised age.
-        scale: features are divided by it; `release` folds it into the first layer.
-        names: of the training clips, for messages.
+        features: mean and standard deviation of the training features; `release` folds them into the first layer.
+        training, held_out: what it learns from, and what selects an epoch.
+        workers: processes that read batches ahead.
     """
 
     def __init__(
@@ -58,16 +63,19 @@ class TraitModule(pl.LightningModule):
         optimisation: Optimisation,
         seed: int,
         age: tuple[float, float] = (0.0, 1.0),
-        scale: float = 1.0,
-        names: tuple[str, ...] = (),
+        features: tuple[NDArray[np.float32], float] | None = None,
+        training: Clips | None = None,
+        held_out: Clips | None = None,
+        workers: int = 0,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.network = build(network)
         self.optimisation = optimisation
         self.seed = seed
-        self.names = names
-        self.scale = scale
+        self.training_clips, self.held_out, self.workers = training, held_out, workers
+        if features is not None and isinstance(self.network, InterpreterNetwork):
+            standardise.standardise(self.network, *features)
         if isinstance(self.network.answer, AgeScale):
             self.network.answer.mean.fill_(age[0])
             self.network.answer.std.fill_(age[1])
@@ -77,8 +85,7 @@ class TraitModule(pl.LightningModule):
         """Standardised age (B, 1) or logits (B, 2); (B * K, ...) for `image_cnn`, frame by frame."""
         if isinstance(self.network, ImageCNN):
             return self.network(batch.inputs.flatten(end_dim=1))
-        inputs = batch.inputs if self.scale == 1 else batch.inputs / self.scale
-        return self.network(inputs, batch.frame_count).output[:, 0]
+        return self.network(batch.inputs, batch.frame_count).output[:, 0]
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean squared error on the standardised age, or cross-entropy."""
@@ -110,7 +117,9 @@ class TraitModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over the validation clips of all processes: MAE in years, or error rate."""
-        sums = self.all_gather(self._sums.to(self.device, torch.float32)).reshape(-1, 3).sum(dim=0)
+        gathered = self.all_gather(self._sums.to(self.device, torch.float32))
+        assert isinstance(gathered, Tensor)
+        sums = gathered.reshape(-1, 3).sum(dim=0)
         self._sums = torch.zeros(3, dtype=torch.float64)
         error, loss = (sums[:2] / sums[2]).tolist()
         selection = error if isinstance(self.network.answer, AgeScale) else error + TIE_BREAK * loss
@@ -119,12 +128,23 @@ class TraitModule(pl.LightningModule):
         values = {"error/validation": error, "loss/validation": loss, SELECTION: selection, "rate": rate}
         self.log_dict(values, sync_dist=True)
 
+    def train_dataloader(self) -> DataLoader:
+        """Asked for anew in each epoch. Batches and dropout depend on seed and epoch alone: a resumed run goes on
+        exactly as it would have."""
+        assert self.training_clips is not None
+        clips, epoch = self.training_clips, self.current_epoch
+        clips.rng = np.random.default_rng([self.seed, epoch, self.global_rank])
+        world = self.trainer.world_size
+        batches = BucketedBatches(clips.lengths, self.optimisation.batch, self.seed, epoch, self.global_rank, world)
+        return loader(clips, batches, self.workers)
+
+    def val_dataloader(self) -> DataLoader:
+        assert self.held_out is not None
+        place = {"rank": self.global_rank, "world": self.trainer.world_size}
+        return loader(self.held_out, BucketedBatches(self.held_out.lengths, self.optimisation.batch, **place))
+
     def on_train_epoch_start(self) -> None:
-        """Batches and dropout depend on seed and epoch alone: a resumed run goes on exactly as it would have."""
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)
-        loader = self.trainer.train_dataloader
-        if loader is not None and isinstance(loader.batch_sampler, BucketedBatches):
-            loader.batch_sampler.epoch = self.current_epoch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
@@ -142,23 +162,22 @@ class TraitModule(pl.LightningModule):
         if hasattr(self, "_plateau_state"):
             self.plateau.load_state_dict(self._plateau_state)
 
-    @torch.no_grad()
     def release(self) -> InterpreterNetwork | ImageCNN:
         """The network for features as the backbone gives them, in evaluation mode; the module is spent."""
-        if not isinstance(self.network, ImageCNN):
-            self.network.dynamics.fc1.weight.div_(self.scale)
-        self.scale = 1.0
+        if isinstance(self.network, InterpreterNetwork):
+            standardise.fold(self.network)
         self.network.cpu().eval()
         return self.network
 
     def _parts(self, batch: Batch, output: Tensor, loss: Tensor) -> str:
         gradients = [p.grad.norm() for p in self.parameters() if p.grad is not None]
-        names = [self.names[row] for row in batch.rows.tolist()] if self.names else []
+        clips = self.training_clips.clips if self.training_clips else ()
+        names = [clips[row].name for row in batch.rows.tolist()]
         return (
             f"the loss is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}: "
             f"outputs {float(output.min()):.4g} to {float(output.max()):.4g}, "
             f"targets {float(batch.target.min())} to {float(batch.target.max())}, "
-            f"inputs up to {float(batch.inputs.abs().max()):.4g} (divided by {self.scale:g}), "
+            f"inputs up to {float(batch.inputs.abs().max()):.4g}, "
             f"{sum(not p.isfinite().all() for p in self.parameters())} parameters not finite, "
             f"last gradients up to {float(max(gradients, default=torch.zeros(()))):.4g}, "
             f"rate {self.plateau.optimizer.param_groups[0]['lr']:.3g}; clips {', '.join(names)}"

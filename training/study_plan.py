@@ -32,7 +32,7 @@ class Plan:
     seed: int = 0
 
 
-FULL = Plan(400, 1240, optimisation=Optimisation(rate=1e-3, epochs=30, plateau=3, patience=8))
+FULL = Plan(400, 1240, optimisation=Optimisation(rate=1e-3, epochs=20, plateau=3, patience=6))
 """Fits two CPU cores and six hours; the paper's width and 100 epochs (training/configs/paper.yaml) want a GPU."""
 TINY = Plan(
     24,

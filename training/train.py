@@ -32,8 +32,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from networks import checkpoint
-from training import answers, datasets, feature_store, predictions, protocol, run_config
-from training.batches import BucketedBatches, Clips, feature_scale, loader
+from training import answers, datasets, feature_store, predictions, protocol, run_config, standardise
+from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
 from training.module import SELECTION, LossNotFinite, TraitModule
@@ -78,7 +78,7 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     assert isinstance(best, ModelCheckpoint)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
     module.load_state_dict(state["state_dict"])
-    epochs, scale = trainer.current_epoch, module.scale
+    epochs = trainer.current_epoch
     network = module.release()
     _, held_out, test = _clips(config, features, readable(sides, features))
     answers.fit_temperature(network, held_out)
@@ -86,7 +86,6 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
         "epochs": epochs,
         "best_epoch": state["epoch"],
         "selection": float(best.best_model_score or 0.0),
-        "feature_scale": scale,
         "seconds": round(time.monotonic() - started, 1),
     }
     checkpoint.save(network, out / "network", record)
@@ -107,8 +106,8 @@ def readable(sides: Sides, features: Features) -> Sides:
 def _clips(config: RunConfig, features: Features, sides: Sides) -> tuple[Clips, Clips, Clips]:
     network = config.network
     return (
-        Clips(features, sides.training, network, one_frame=network.ablation == "image_cnn"),
-        Clips(features, sides.validation, network),
+        Clips(features, sides.training, network, frames=1),
+        Clips(features, sides.validation, network, frames=VALIDATION_FRAMES),
         Clips(features, sides.test, network),
     )
 
@@ -123,19 +122,14 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         plan,
         config.seed,
         (float(ages.mean()), float(max(ages.std(), 1.0))),
-        1.0 if frames else feature_scale(features, sides.training, config.seed),
-        tuple(clip.name for clip in sides.training),
+        None if frames else standardise.statistics(features, sides.training, config.seed),
+        training,
+        held_out,
+        config.workers,
     )
     trainer = _trainer(config, out)
-    rank, world = trainer.global_rank, trainer.world_size
     last = out / "checkpoints" / "last.ckpt"
-    trainer.fit(
-        module,
-        loader(training, BucketedBatches(training.lengths, plan.batch, config.seed, rank, world), config.workers),
-        loader(held_out, BucketedBatches(held_out.lengths, plan.batch, None, rank, world), config.workers),
-        ckpt_path=last if last.exists() else None,
-        weights_only=False,
-    )
+    trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
     return module, trainer
 
 
@@ -150,6 +144,7 @@ def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and on_gpu,
         use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
         precision=config.precision,
         max_epochs=plan.epochs,
         gradient_clip_val=plan.clip,

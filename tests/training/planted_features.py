@@ -15,7 +15,7 @@ from training.datasets import Dataset
 RATE_HZ = 25.0
 
 
-def make(folder: Path, subjects: int = 24, folds: int = 2, seed: int = 0) -> Dataset:
+def make(folder: Path, subjects: int = 60, folds: int = 2, seed: int = 0) -> Dataset:
     """Write clips.csv, clips that are no videos, a random backbone/, a filled cache/ and folds.json."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -33,9 +33,9 @@ def make(folder: Path, subjects: int = 24, folds: int = 2, seed: int = 0) -> Dat
             stem = store / hashlib.sha256(content).hexdigest()
             count = int(rng.integers(8, 20))
             values = rng.random((count, *BACKBONE.outputs[0].axes[1:]), np.float32)
-            values[:, 3] += (age - 40) / 20
+            values[:, 3] *= age / 20
             values[:, 7] += female
-            np.save(stem.with_suffix(".npy"), values.clip(0).astype(np.float16))
+            np.save(stem.with_suffix(".npy"), values.astype(np.float16))
             crops = rng.integers(0, 256, (8, 96, 96, 3), dtype=np.uint8)
             ratios = rng.random(count)
             np.savez(stem.with_suffix(".npz"), times_s=np.arange(count) / RATE_HZ, mouth_ratios=ratios, crops=crops)

@@ -1,0 +1,186 @@
+"""Runs of training through the command line, on features with a planted signal."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from networks import checkpoint
+from tests.training import planted_features
+from training import datasets, feature_store, predictions, protocol
+from training.batches import BucketedBatches, Clips
+from training.feature_store import Features
+from training.module import Optimisation, TraitModule
+from training.run_config import ConfigError, from_dict
+from training.standardise import statistics
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = {"fc1": 32, "lstm": 32, "relation": [64, 64], "estimator": [32, 16]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("planted")
+    planted_features.make(made)
+    return made
+
+
+def values(folder: Path, name: str, **changes: object) -> dict:
+    optimisation = {"rate": 3e-3, "epochs": 6, "batch": 8} | changes.pop("optimisation", {})  # type: ignore[operator]
+    base = {"data": "clips.csv", "split": "folds.json", "backbone": "backbone", "cache": "cache", "out": name}
+    paths = {key: str(folder / value) for key, value in base.items()}
+    return paths | {"trait": "age", "width": "compact", "layers": LAYERS, "optimisation": optimisation} | changes
+
+
+def start(folder: Path, name: str, **changes: object) -> subprocess.Popen:
+    config = folder / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(values(folder, name, **changes)))
+    command = [sys.executable, "-m", "training.train", "--config", str(config), "--threads", "1"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+
+
+def answers(folder: Path, name: str) -> list[float]:
+    _, items = predictions.read([folder / name / "predictions.jsonl"])
+    return [item.prediction for item in items]
+
+
+def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
+    """kill -9 after an epoch, run again: the predictions are those of an undisturbed run, to the last digit."""
+    long = {"epochs": 30, "patience": 30}
+    finish(start(folder, "undisturbed", optimisation=long))
+    victim = start(folder, "killed", optimisation=long)
+    while victim.poll() is None and not (folder / "killed" / "checkpoints" / "last.ckpt").exists():
+        time.sleep(0.005)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL
+    assert not (folder / "killed" / "predictions.jsonl").exists()
+    finish(start(folder, "killed", optimisation=long))
+    assert answers(folder, "killed") == answers(folder, "undisturbed")
+    network = checkpoint.load_network(folder / "killed" / "network")
+    provenance = json.loads((folder / "killed" / "network" / "config.json").read_text())["provenance"]
+    assert network.config.trait == "age" and provenance["epochs"] == 30
+    assert provenance["split"] == protocol.load(folder / "folds.json").hash
+
+
+def test_two_processes_train_as_one(folder: Path) -> None:
+    """Two gloo processes that share each batch reach the error of one, far below that of guessing the mean age."""
+    same = {"accelerator": "cpu", "optimisation": {"epochs": 30, "batch": 16, "patience": 30}}
+    runs = [start(folder, f"on_{count}", devices=count, **same) for count in (1, 2)]
+    for run in runs:
+        finish(run)
+    found = [predictions.read([folder / f"on_{count}" / "predictions.jsonl"])[1] for count in (1, 2)]
+    one, two = (np.mean([item.error() for item in items]) for items in found)
+    ages = np.array([item.age for item in found[0]])
+    guess = np.abs(ages - ages.mean()).mean()
+    assert max(one, two) < 0.6 * guess
+    assert abs(one - two) < 0.2 * guess
+
+
+@pytest.mark.parametrize(("trait", "ablation"), [("gender", "full"), ("age", "holistic"), ("gender", "image_cnn")])
+def test_other_networks_learn_and_answer(folder: Path, trait: str, ablation: str) -> None:
+    """Every kind of network goes the whole way; one that sees the features learns the planted trait."""
+    layers = LAYERS if ablation != "image_cnn" else {}
+    epochs = 1 if ablation == "image_cnn" else 40
+    finish(
+        start(
+            folder,
+            ablation,
+            trait=trait,
+            ablation=ablation,
+            layers=layers,
+            optimisation={"epochs": epochs, "patience": 40},
+        )
+    )
+    head, items = predictions.read([folder / ablation / "predictions.jsonl"])
+    assert {item.method for item in items} == {ablation} and len(items) > 20
+    assert all((item.importance is not None) == (ablation == "full") for item in items)
+    assert all(len(item.zeroed) == (10 if ablation == "full" else 0) for item in items)
+    if ablation == "full":
+        assert np.mean([item.correct for item in items]) > 0.8
+    if ablation == "holistic":
+        mean = np.mean([item.age for item in items])
+        assert np.mean([item.error() for item in items]) < 0.8 * np.mean([abs(item.age - mean) for item in items])
+
+
+def test_loss_that_is_not_finite_stops_with_its_parts(folder: Path) -> None:
+    """A learning rate beyond reason ends in a message that tells outputs, targets, inputs and clips."""
+    run = start(folder, "diverged", optimisation={"rate": 1e30})
+    _, errors = run.communicate()
+    assert run.returncode == 1
+    for part in ("the loss is nan", "outputs", "targets", "inputs up to", "not finite", "rate 1e+30", "clips s"):
+        assert part in errors
+
+
+def test_directory_of_another_run_is_refused(folder: Path) -> None:
+    """Changing the configuration under a begun run is an error that names what differs."""
+    finish(start(folder, "claimed", optimisation={"epochs": 1}))
+    run = start(folder, "claimed", optimisation={"epochs": 2})
+    _, errors = run.communicate()
+    assert run.returncode == 1 and "holds another run: config differ" in errors
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tariff": 1}, "tariff is unknown"),
+        ({"optimisation": {"epochs": "many"}}, "optimisation.epochs is 'many', not int"),
+        ({"trait": "height"}, "trait is 'height'"),
+        ({"layers": {"wings": 2}}, "wings"),
+    ],
+)
+def test_configuration_errors_name_the_key(tmp_path: Path, change: dict, message: str) -> None:
+    """A wrong key or value is found before anything is read."""
+    with pytest.raises(ConfigError, match=message):
+        from_dict(values(tmp_path, "x") | change, "x.yaml")
+
+
+def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
+    """Two ranks together see exactly the batches of one, each epoch in another order; sizes differ by at most one."""
+    lengths = np.random.default_rng(0).integers(8, 256, 103).tolist()
+    batches = list(BucketedBatches(lengths, 16, seed=1, epoch=5))
+    ranks = [BucketedBatches(lengths, 16, seed=1, epoch=5, rank=rank, world=2) for rank in range(2)]
+    assert sorted(row for batch in batches for row in batch) == list(range(103))
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    for batch, *parts in zip(batches, *ranks, strict=True):
+        assert sorted(batch) == sorted(parts[0] + parts[1])
+    assert list(BucketedBatches(lengths, 16, seed=1, epoch=6)) != batches
+
+
+def test_collated_clips_are_padded_with_zeros(folder: Path) -> None:
+    """What lies beyond a clip's length in a batch is zero, and what lies before it is the cache's."""
+    config = from_dict(values(folder, "x"), "x")
+    dataset = datasets.read(folder / "clips.csv")
+    features: Features = feature_store.load(dataset, folder / "backbone", folder / "cache", config.frame_rate_hz)
+    clips = Clips(features, features.dataset.clips[:3], config.network)
+    batch = clips.collate([0, 1, 2])
+    for row, count in enumerate(batch.frame_count.tolist()):
+        assert (batch.inputs[row, count:] == 0).all()
+        assert np.array_equal(batch.inputs[row, :count].numpy(), features.regions(clips.clips[row]))
+
+
+def test_standardisation_is_folded_into_the_first_layer(folder: Path) -> None:
+    """A module in training answers as the network that it releases, for shared regions and for the whole face."""
+    dataset = datasets.read(folder / "clips.csv")
+    for ablation in ("full", "holistic"):
+        config = from_dict(values(folder, "x", ablation=ablation), "x")
+        features = feature_store.load(dataset, folder / "backbone", folder / "cache", config.frame_rate_hz)
+        batch = Clips(features, dataset.clips[:2], config.network).collate([0, 1])
+        measured = statistics(features, dataset.clips, seed=0)
+        module = TraitModule(config.network, Optimisation(), 0, features=measured).eval()
+        with torch.inference_mode():
+            before = module(batch)
+            after = module.release()(batch.inputs, batch.frame_count).output[:, 0]
+        assert torch.allclose(before, after, atol=1e-4)
