@@ -24,7 +24,7 @@ from smile.course import SmileCourse, smile_course
 from smile.decoding import DecodeReport, Limits
 from smile.faces import AlignedFace, FaceReport, align
 from smile.regions import PAIRS, REGIONS
-from smile.sequence import Sequence
+from smile.sequence import Sequence, Stretch
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
 from smile.video import Video, VideoInfo
 
@@ -47,6 +47,23 @@ MASKS = _masks()
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What figures are drawn from, beside the numbers.
+
+    Attributes:
+        face: (96, 96, 3) uint8 RGB, the aligned face at `face_s`, turned back where the clip is mirrored.
+        face_s: the apex; where the clip does not show one, the moment at which the mouth is widest.
+        times_s: (T,) of the instants that the network saw.
+        mouth_ratios: (T,) nan where bridged.
+    """
+
+    face: NDArray[np.uint8]
+    face_s: float
+    times_s: NDArray[np.float64]
+    mouth_ratios: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Reading:
     """Everything measured about one clip.
 
@@ -56,6 +73,7 @@ class Reading:
         age_importance, gender_importance: (36,) float32, the paper's lambda, in the order of PAIRS.
         frames_used: length T of the sequence that the relations saw, at `frame_rate_hz`.
         followed_throughout: the face was never lost for longer than a bridge.
+        picture: None unless asked for.
         seconds: of each stage; stages overlap, so they add up to more than the whole.
     """
 
@@ -72,6 +90,7 @@ class Reading:
     faces: FaceReport
     model: Model
     seconds: dict[str, float]
+    picture: Picture | None = None
 
 
 class Pipeline:
@@ -82,13 +101,16 @@ class Pipeline:
         self._limits = limits
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="clip")
 
-    async def read(self, clip: BinaryIO, *, mirrored: bool = False, explain: bool = False) -> Reading:
+    async def read(
+        self, clip: BinaryIO, *, mirrored: bool = False, explain: bool = False, picture: bool = False
+    ) -> Reading:
         """Read one clip.
 
         Args:
             clip: seekable file; not closed here.
             mirrored: the clip shows its subject as in a mirror; the faces are turned back before the network sees them.
             explain: also measure what zeroing each region and each pair does.
+            picture: also keep what figures are drawn from.
 
         Raises:
             SmileError: the clip cannot be answered.
@@ -96,7 +118,7 @@ class Pipeline:
             CancelledError: the task was cancelled; the work stops within one block.
         """
         executor = _Executor(self._backend, asyncio.get_running_loop())
-        job = _Job(await self._backend.model(), executor, mirrored, explain)
+        job = _Job(await self._backend.model(), executor, mirrored, explain, picture)
         work = asyncio.get_running_loop().run_in_executor(self._threads, job.read, clip, self._limits)
         try:
             return await asyncio.shield(work)
@@ -137,17 +159,18 @@ class _Executor:
 class _Job:
     """One clip in work, on one thread."""
 
-    def __init__(self, model: Model, executor: _Executor, mirrored: bool, explain: bool) -> None:
+    def __init__(self, model: Model, executor: _Executor, mirrored: bool, explain: bool, picture: bool) -> None:
         self.model = model
         self.executor = executor
         self.mirrored = mirrored
         self.masks = MASKS if explain else MASKS[:1]
+        self.picture = picture
         self.cancelled = threading.Event()
 
     def read(self, clip: BinaryIO, limits: Limits) -> Reading:
         rate = self.model.card.frame_rate_hz
         report = FaceReport()
-        sequence = Sequence()
+        sequence = Sequence(keep_crops=self.picture)
         with Video(clip, limits, rate) as video:
             with (
                 ahead(video.samples(), DECODED_AHEAD, self.cancelled) as samples,
@@ -159,6 +182,7 @@ class _Job:
             report.check()
             stretch = sequence.longest_stretch()
             answer = self.executor.submit(RELATIONS, stretch.inputs(self.masks)).result()
+            course = smile_course(stretch.times_s, stretch.mouth_ratios)
             return Reading(
                 age=answer["age"][0],
                 gender=answer["gender"][0],
@@ -167,13 +191,22 @@ class _Job:
                 frames_used=stretch.frame_count,
                 frame_rate_hz=rate / stretch.stride,
                 followed_throughout=stretch.is_whole,
-                course=smile_course(stretch.times_s, stretch.mouth_ratios),
+                course=course,
                 video=video.info,
                 decoding=video.report,
                 faces=report,
                 model=self.model,
                 seconds={"decode": samples.busy_s, "align": faces.seconds - samples.waited_s, **self.executor.seconds},
+                picture=self._picture(stretch, course) if self.picture else None,
             )
+
+    def _picture(self, stretch: Stretch, course: SmileCourse) -> Picture:
+        at = course.apex_s
+        if at is None:
+            at = float(stretch.times_s[np.nan_to_num(stretch.mouth_ratios).argmax()])
+        crop = stretch.crops[int(np.searchsorted(stretch.times_s, at))]
+        face = self._unmirrored(crop[None])[0]
+        return Picture(face, at, stretch.times_s, stretch.mouth_ratios)
 
     def _through_backbone(
         self, faces: Iterable[AlignedFace]
