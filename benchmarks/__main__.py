@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,16 +22,16 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.clips import SIZES, write
+from service.backends.base import Arrays
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import MASKS, Pipeline
 from service.settings import Settings, available_cores
 from smile.decoding import Limits
 from smile.faces import FaceReport, align
 from smile.sequence import Sequence
-from smile.tensors import BACKBONE, RELATIONS
+from smile.tensors import BACKBONE, RELATIONS, Graph
 from smile.video import Video
 
 RESULTS = Path(__file__).parent / "results/latest.json"
@@ -90,41 +91,48 @@ def _measure(size: str, folder: Path) -> dict[str, object]:
 
 
 def _stages(clip: Path) -> tuple[dict[str, float], int, int]:
-    """CPU milliseconds of each stage per decoded frame, frames decoded, and instants used."""
-    with Video(clip) as video:
-        decode_s = _cpu_seconds(lambda: _exhaust(video.samples()))
-        decoded = video.report.frames_decoded
-    with Video(clip) as video:
-        both_s = _cpu_seconds(lambda: _exhaust(align(video.samples(), FaceReport())))
-    with Video(clip) as video:
-        faces = list(align(video.samples(), FaceReport()))
+    """CPU milliseconds of each stage per decoded frame (median of REPEATS), frames decoded, and instants used."""
     backend = InProcessBackend(Settings().model_repository)
+    turns = [_stages_once(clip, backend) for _ in range(REPEATS)]
+    decoded, used = turns[0][1:]
+    return {name: median(1000 * turn[0][name] / decoded for turn in turns) for name in turns[0][0]}, decoded, used
+
+
+def _stages_once(clip: Path, backend: InProcessBackend) -> tuple[dict[str, float], int, int]:
     (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
-    blocks = [faces[i : i + BACKBONE.max_batch] for i in range(0, len(faces), BACKBONE.max_batch)]
-    feeds = [np.stack([face.crop for face in block]) for block in blocks]
-    features: list[NDArray[Any]] = []
-    backbone_s = _cpu_seconds(
-        lambda: features.extend(asyncio.run(backend.run(BACKBONE, {frames.name: feed}))[regions.name] for feed in feeds)
-    )
+    clock = _CpuClock()
     sequence = Sequence()
-    for block, rows in zip(blocks, features, strict=True):
-        sequence.add(block, rows)
-    inputs = sequence.longest_stretch().inputs(MASKS[:1])
-    relations_s = _cpu_seconds(lambda: asyncio.run(backend.run(RELATIONS, inputs)))
-    seconds = {"decode": decode_s, "align": both_s - decode_s, "backbone": backbone_s, "relations": relations_s}
-    return {name: 1000 * s / decoded for name, s in seconds.items()}, decoded, len(faces)
+    with Video(clip) as video:
+        faces = list(clock.stage("align", align(clock.stage("decode", video.samples()), FaceReport())))
+    for start in range(0, len(faces), BACKBONE.max_batch):
+        block = faces[start : start + BACKBONE.max_batch]
+        feed = {frames.name: np.stack([face.crop for face in block])}
+        sequence.add(block, clock.run("backbone", backend, BACKBONE, feed)[regions.name])
+    clock.run("relations", backend, RELATIONS, sequence.longest_stretch().inputs(MASKS[:1]))
+    clock.seconds["align"] -= clock.seconds["decode"]
+    return clock.seconds, video.report.frames_decoded, len(faces)
 
 
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    """Process time, all threads counted."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
+class _CpuClock:
+    """Process time, all threads counted, by stage; a stage that pulls from another includes it."""
 
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
 
-def _exhaust(items: Iterable[object]) -> None:
-    for _ in items:
-        pass
+    def stage(self, name: str, items: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            started = time.process_time()
+            item = next(items, None)
+            self.seconds[name] += time.process_time() - started
+            if item is None:
+                return
+            yield item
+
+    def run(self, name: str, backend: InProcessBackend, graph: Graph, inputs: Arrays) -> Arrays:
+        started = time.process_time()
+        outputs = asyncio.run(backend.run(graph, inputs))
+        self.seconds[name] += time.process_time() - started
+        return outputs
 
 
 async def _seconds(clips: list[Path]) -> float:
