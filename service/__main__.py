@@ -11,10 +11,11 @@ from pathlib import Path
 import uvicorn
 
 from service import answer, logs
-from service.app import create_app, offered_traits
+from service.app import create_app
 from service.backends import create_backend
 from service.pipeline import Pipeline
 from service.settings import Settings
+from service.work import offered_traits
 from smile.errors import SmileError
 
 HOST = "127.0.0.1"

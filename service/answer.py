@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import schemas
-from service.pipeline import Reading
+from service.pipeline import Picture, Reading
 from smile.card import AgeInterval
 from smile.ranking import Relation, rank
 from smile.regions import NAMES, PAIRS, REGIONS
 from smile.sampling import MAX_SAMPLES
+from smile.svg import data_uri
 from smile.tensors import GENDERS
 
 LOW_FRAME_RATE_HZ = 12.0
@@ -30,6 +31,7 @@ def prediction(
         age=_age(reading, top) if "age" in traits else None,
         gender=_gender(reading, top) if "gender" in traits else None,
         clip=_clip(reading),
+        picture=_picture(reading.picture) if reading.picture else None,
         model=schemas.ModelIdentity(
             name=card.name,
             version=reading.model.version,
@@ -133,6 +135,15 @@ def _clip(reading: Reading) -> schemas.Clip:
             amplitude=round(course.amplitude, 3),
         ),
         warnings=[schemas.Warning(code=code, message=message) for code, message in _warnings(reading)],
+    )
+
+
+def _picture(picture: Picture) -> schemas.Picture:
+    return schemas.Picture(
+        face=data_uri(picture.face),
+        face_s=round(picture.face_s, 3),
+        times_s=[round(float(seconds), 3) for seconds in picture.times_s],
+        mouth_ratios=[round(float(ratio), 4) if np.isfinite(ratio) else None for ratio in picture.mouth_ratios],
     )
 
 

@@ -121,6 +121,17 @@ class Clip(_Schema):
     warnings: list[Warning]
 
 
+class Picture(_Schema):
+    """What figures are drawn from, beside the numbers."""
+
+    face: str = Field(description="the aligned face, 96x96, unmirrored, as a PNG data URI")
+    face_s: float = Field(description="its time: the apex, or where none was seen the moment of the widest mouth")
+    times_s: list[float] = Field(description="of the instants that the network saw")
+    mouth_ratios: list[float | None] = Field(
+        description="distance of the mouth corners / distance of the outer eye corners; null where the face was bridged"
+    )
+
+
 class ModelIdentity(_Schema):
     name: str
     version: str
@@ -144,6 +155,7 @@ class Prediction(_Schema):
     age: Age | None = Field(None, description="absent unless asked for in `traits`")
     gender: Gender | None = Field(None, description="absent unless asked for in `traits`, or where switched off")
     clip: Clip
+    picture: Picture | None = Field(None, description="with `picture`")
     model: ModelIdentity
     timings_ms: Timings
 

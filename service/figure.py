@@ -1,0 +1,120 @@
+"""`POST /figure`: what a reading looks like, as PNG or SVG."""
+
+import asyncio
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from pydantic import BaseModel
+
+from service import schemas
+from service.pipeline import Reading
+from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
+from smile import course_figure, figures, svg
+from smile.regions import REGIONS
+from smile.svg import Panel, ThemeName
+
+Format = Literal["png", "svg"]
+Kind = Literal["relations", "matrix", "course", "effects", "all"]
+MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "svg": "image/svg+xml"}
+FORMAT = "PNG, or SVG with its text as text. Default `png`."
+KIND = (
+    "`relations`: the most important pair and triplet on the face; `matrix`: the importance of every pair; `course`: "
+    "of the smile; `effects`: what each region adds, by zero perturbation; `all` of them, one under the other. "
+    "Default `relations`."
+)
+TRAIT = "The trait whose relations are drawn. Default: the first of `traits`."
+THEME = "Default `light`."
+
+router = APIRouter()
+
+
+class Look(BaseModel):
+    """What to draw, and how. Each may stand in the query or in the form; the form wins."""
+
+    format: Format
+    kind: Kind
+    theme: ThemeName
+    trait: schemas.Trait | None
+
+
+def _look(
+    format: Annotated[Format | None, Query(description=FORMAT)] = None,
+    kind: Annotated[Kind | None, Query(description=KIND)] = None,
+    trait: Annotated[schemas.Trait | None, Query(description=TRAIT)] = None,
+    theme: Annotated[ThemeName | None, Query(description=THEME)] = None,
+    format_field: Annotated[Format | None, Form(alias="format", description=FORMAT)] = None,
+    kind_field: Annotated[Kind | None, Form(alias="kind", description=KIND)] = None,
+    trait_field: Annotated[schemas.Trait | None, Form(alias="trait", description=TRAIT)] = None,
+    theme_field: Annotated[ThemeName | None, Form(alias="theme", description=THEME)] = None,
+) -> Look:
+    return Look(
+        format=format_field or format or "png",
+        kind=kind_field or kind or "relations",
+        theme=theme_field or theme or "light",
+        trait=trait_field or trait,
+    )
+
+
+@router.post(
+    "/figure",
+    operation_id="figure",
+    summary="A picture of the relations on the face, their matrix, the course of the smile, or the region effects",
+    description="Takes the parameters of `/predict` and refuses what it refuses. "
+    "`top`, `explain` and `picture` do not change the figure.",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The figure.",
+            "content": {
+                MEDIA_TYPES["png"]: {"schema": {"type": "string", "format": "binary"}},
+                MEDIA_TYPES["svg"]: {"schema": {"type": "string"}},
+            },
+        },
+        **PROBLEMS,
+    },
+)
+async def figure(
+    request: Request, service: Served, video: Clip, asked: Asked, look: Annotated[Look, Depends(_look)]
+) -> Response:
+    trait = look.trait or asked.traits[0]
+    check_offered(service.settings, trait, "trait")
+    reading = await read(
+        request, service, video, mirrored=asked.mirrored, explain=look.kind in ("effects", "all"), picture=True
+    )
+    image = await asyncio.to_thread(drawn, reading, trait, look)
+    name = f"smile-{look.kind}-{trait}.{look.format}"
+    return Response(
+        image,
+        media_type=MEDIA_TYPES[look.format],
+        headers={"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
+def drawn(reading: Reading, trait: schemas.Trait, look: Look) -> bytes:
+    """The figure of a reading that was asked for with its picture, and explained where effects are drawn."""
+    kinds = [kind for kind in get_args(Kind) if kind != "all"] if look.kind == "all" else [look.kind]
+    zoom = svg.PNG_ZOOM if len(kinds) == 1 else 1.0  # four panels are long enough
+    enlarge = zoom if look.format == "png" else None
+    panels = [_panel(reading, kind, trait, look.theme, enlarge) for kind in kinds]
+    document = svg.document(panels, svg.THEMES[look.theme])
+    return svg.png(document, zoom) if look.format == "png" else document.encode()
+
+
+def _panel(reading: Reading, kind: str, trait: schemas.Trait, theme_name: ThemeName, enlarge: float | None) -> Panel:
+    theme, picture = svg.THEMES[theme_name], reading.picture
+    assert picture is not None
+    importance = reading.age_importance if trait == "age" else reading.gender_importance
+    if kind == "matrix":
+        return figures.matrix(importance, theme, trait=trait)
+    if kind == "course":
+        return course_figure.course(picture.times_s, picture.mouth_ratios, reading.course, theme, face_s=picture.face_s)
+    if kind == "effects":
+        if trait == "age":
+            estimates, unit = reading.age, "years"
+        else:
+            estimates, unit = reading.gender[:, reading.gender[0].argmax()], "probability"
+        added = estimates[0].astype(np.float64) - estimates[1 : 1 + len(REGIONS)]
+        return figures.effects(added, theme, trait=trait, unit=unit)
+    face = figures.enlarged(picture.face, enlarge) if enlarge else picture.face
+    return figures.relations(importance, theme, trait=trait, face=face)

@@ -1,0 +1,60 @@
+"""The page at `/`, and what browsers may do with it and with the documentation."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FILES = Path(__file__).parent / "page"
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+DOCUMENTATION = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Swagger UI starts from a script inside its page."""
+BESIDE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Serve the page at `/` and its files under `/page/`."""
+    app.mount("/page", StaticFiles(directory=FILES), name="page")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(FILES / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class BrowserPolicy:
+    """Adds the Content-Security-Policy of the page and of the documentation to their responses."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        policy = _policy(scope["path"]) if scope["type"] == "http" else None
+        if policy is None:
+            return await self._app(scope, receive, send)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update({"Content-Security-Policy": policy, **BESIDE})
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+def _policy(path: str) -> str | None:
+    if path == "/" or path.startswith("/page/"):
+        return STRICT
+    return DOCUMENTATION if path == "/docs" else None

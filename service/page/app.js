@@ -1,0 +1,181 @@
+// The flow of the page: start -> (camera) -> work -> result or failure.
+
+import { closeCamera, openCamera, record, whyNoCamera } from "./camera.js";
+import { showResult } from "./result.js";
+import { Problem, send } from "./send.js";
+import { FAILURES } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const SECTIONS = ["start", "camera", "work", "failure", "result"];
+const TITLE = document.title;
+
+let clip = null;
+let mirrored = false;
+let running = new AbortController();
+
+function show(section) {
+  for (const id of SECTIONS) $(id).hidden = id !== section;
+  const heading = $(`${section}-title`);
+  document.title = section === "start" ? TITLE : `${heading.textContent} · ${TITLE}`;
+  window.scrollTo(0, 0);
+  if (section === "start") $("choose").focus({ preventScroll: true });
+  else heading.focus({ preventScroll: true });
+}
+
+function stop() {
+  running.abort();
+  running = new AbortController();
+  closeCamera($("preview"));
+  return running.signal;
+}
+
+function restart() {
+  stop();
+  clip = null;
+  $("file").value = "";
+  show("start");
+}
+
+async function read(chosen, isMirrored) {
+  const signal = stop();
+  [clip, mirrored] = [chosen, isMirrored];
+  const started = performance.now();
+  const clock = setInterval(() => { $("elapsed").textContent = `${Math.round((performance.now() - started) / 1000)} s`; }, 1000);
+  $("elapsed").textContent = "";
+  $("clip-name").textContent = `${clip.name}, ${(clip.size / 1e6).toFixed(1)} MB`;
+  onSent(0);
+  show("work");
+  try {
+    const answer = await send("predict", clip, { explain: true, picture: true, top: "all", mirrored }, { signal, onSent });
+    showResult(answer);
+    show("result");
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  } finally {
+    clearInterval(clock);
+  }
+}
+
+function onSent(share) {
+  const bar = $("bar");
+  const words = share < 1 ? "Sending the clip" : "Following the face and weighing its regions";
+  if ($("stage").textContent !== words) $("stage").textContent = words;
+  if (share < 1) bar.value = share;
+  else bar.removeAttribute("value");
+}
+
+function fail(error) {
+  const code = error instanceof Problem ? error.code : "page";
+  const [title, advice] = FAILURES[code] ?? ["This did not work.", "Try again, or send another clip."];
+  $("failure-title").textContent = title;
+  $("failure-advice").textContent = advice;
+  $("failure-detail").textContent = [error.detail, error.requestId && `Request ${error.requestId}.`].filter(Boolean).join(" ");
+  if (code === "page") console.error(error);
+  $("again").hidden = clip === null;
+  show("failure");
+}
+
+async function useCamera() {
+  const signal = stop();
+  $("guide").textContent = "Waiting for the camera";
+  $("start-recording").disabled = true;
+  show("camera");
+  try {
+    await openCamera($("preview"));
+    if (signal.aborted) return closeCamera($("preview"));
+    $("guide").textContent = "";
+    $("start-recording").disabled = false;
+  } catch (error) {
+    if (signal.aborted) return;
+    $("guide").textContent = error.name === "NotAllowedError"
+      ? "The camera is blocked. Allow it in the browser, then try again."
+      : "No camera could be opened.";
+  }
+}
+
+async function startRecording() {
+  const { signal } = running;
+  $("start-recording").disabled = true;
+  try {
+    const recording = await record($("preview").srcObject, $("guide"), $("guide-progress"), signal);
+    read(recording, false);  // the preview is mirrored, the recording is not
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  }
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+async function saveFigure(format) {
+  const { signal } = running;
+  const trait = document.querySelector("#trait-switch input:checked").value;
+  const theme = matchMedia("(prefers-color-scheme: dark)").matches && format === "png" ? "dark" : "light";
+  $("save-status").textContent = "Drawing the figure …";
+  try {
+    const figure = await send("figure", clip, { kind: "all", format, trait, theme, mirrored }, { signal, as: "blob" });
+    save(figure, `smile-${trait}.${format}`);
+    $("save-status").textContent = "The figure is saved.";
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    const [title, advice] = FAILURES[error.code] ?? ["The figure could not be drawn.", "Try again."];
+    $("save-status").textContent = `${title} ${advice}`;
+  }
+}
+
+function take(files) {
+  if (files?.length) read(files[0], $("mirrored").checked);
+}
+
+$("choose").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", () => take($("file").files));
+$("record").addEventListener("click", useCamera);
+$("start-recording").addEventListener("click", startRecording);
+for (const id of ["stop-camera", "cancel", "other", "new"]) $(id).addEventListener("click", restart);
+$("again").addEventListener("click", () => read(clip, mirrored));
+$("save-png").addEventListener("click", () => saveFigure("png"));
+$("save-svg").addEventListener("click", () => saveFigure("svg"));
+$("save-json").addEventListener("click", () => {
+  save(new Blob([JSON.stringify($("result").answer, null, 1)], { type: "application/json" }), "smile.json");
+});
+
+window.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("drop").classList.add("over");
+});
+window.addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop").classList.remove("over"); });
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  if (!$("start").hidden) take(event.dataTransfer.files);
+});
+
+const why = whyNoCamera();
+if (why) {
+  $("record").disabled = true;
+  $("record").setAttribute("aria-describedby", "no-camera");
+  Object.assign($("no-camera"), { hidden: false, textContent: why });
+}
+
+async function showCard() {
+  const response = await fetch("model");
+  if (!response.ok) return;
+  const card = await response.json();
+  $("notice").textContent = card.notice;
+  const fields = {
+    Model: `${card.name}, version ${card.version}`,
+    "Trained on": card.trained_on ?? "nothing: the weights are untrained",
+    "Licence of the weights": card.licence,
+    Answers: card.traits.join(", "),
+    Interval: card.interval_coverage ? `holds the age of ${Math.round(100 * card.interval_coverage)} in 100` : "never calibrated",
+    Runs: card.provider,
+  };
+  $("card-fields").replaceChildren(...Object.entries(fields).flatMap(([name, value]) => [
+    Object.assign(document.createElement("dt"), { textContent: name }),
+    Object.assign(document.createElement("dd"), { textContent: value }),
+  ]));
+}
+showCard().catch(() => {});

@@ -1,0 +1,158 @@
+"""How a request becomes a reading: parameters, a place in the queue, a deadline, a client that may go away."""
+
+import asyncio
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, File, Form, Query, Request, UploadFile
+from pydantic import BaseModel, Field
+
+from service import problems, schemas
+from service.admission import Gate
+from service.backends.base import Backend
+from service.pipeline import Pipeline, Reading
+from service.settings import Settings
+
+CLIENT_GONE = 499
+
+
+class Service:
+    """What lives as long as the application."""
+
+    def __init__(self, settings: Settings, backend: Backend) -> None:
+        self.settings = settings
+        self.backend = backend
+        self.pipeline = Pipeline(backend, settings.limits, settings.concurrency)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(_service)]
+Clip = Annotated[
+    UploadFile,
+    File(description="The clip: any container and codec that FFmpeg decodes.", json_schema_extra={"format": "binary"}),
+]
+
+Count = Annotated[int, Field(ge=1)] | Literal["all"]
+TOP = "How many relations to list, or `all`. Default 5."
+TRAITS = "Which traits to answer; repeat or separate by commas. Default: all that are offered."
+MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
+EXPLAIN = "Also measure what zeroing each region and each pair does to the answer."
+PICTURE = "Also give what figures are drawn from: the aligned face at the apex, and the mouth at every instant."
+DEFAULT_TOP = 5
+
+PROBLEMS = problems.documented(
+    {
+        408: "`timeout`: the upload stopped arriving",
+        413: "`upload_too_large`",
+        415: "`unsupported_media_type`: not multipart/form-data",
+        422: "`unreadable_video`, `video_too_long`, `frame_too_large`, `no_face`, `face_too_small`, "
+        "`too_few_frames`, `invalid_parameter`",
+        503: "`overloaded` or `backend_unavailable`, with Retry-After",
+        504: "`timeout`: the deadline passed",
+    }
+)
+"""What every route that takes a clip may answer instead."""
+
+
+class Options(BaseModel):
+    """Parameters of a prediction. Each may stand in the query or in the form; the form wins."""
+
+    top: Count = DEFAULT_TOP
+    traits: tuple[schemas.Trait, ...]
+    mirrored: bool = False
+    explain: bool = False
+    picture: bool = False
+
+
+def _options(
+    service: Served,
+    top: Annotated[Count | None, Query(description=TOP)] = None,
+    traits: Annotated[list[str] | None, Query(description=TRAITS)] = None,
+    mirrored: Annotated[bool | None, Query(description=MIRRORED)] = None,
+    explain: Annotated[bool | None, Query(description=EXPLAIN)] = None,
+    picture: Annotated[bool | None, Query(description=PICTURE)] = None,
+    top_field: Annotated[Count | None, Form(alias="top", description=TOP)] = None,
+    traits_field: Annotated[list[str] | None, Form(alias="traits", description=TRAITS)] = None,
+    mirrored_field: Annotated[bool | None, Form(alias="mirrored", description=MIRRORED)] = None,
+    explain_field: Annotated[bool | None, Form(alias="explain", description=EXPLAIN)] = None,
+    picture_field: Annotated[bool | None, Form(alias="picture", description=PICTURE)] = None,
+) -> Options:
+    offered = offered_traits(service.settings)
+    asked = [name.strip() for entry in (traits_field or traits or offered) for name in entry.split(",")]
+    for name in asked:
+        check_offered(service.settings, name, "traits")
+    return Options(
+        top=top_field or top or DEFAULT_TOP,
+        traits=tuple(name for name in offered if name in asked),
+        mirrored=bool(mirrored if mirrored_field is None else mirrored_field),
+        explain=bool(explain if explain_field is None else explain_field),
+        picture=bool(picture if picture_field is None else picture_field),
+    )
+
+
+Asked = Annotated[Options, Depends(_options)]
+
+
+def offered_traits(settings: Settings) -> tuple[schemas.Trait, ...]:
+    return ("age", "gender") if settings.gender else ("age",)
+
+
+def check_offered(settings: Settings, trait: str, parameter: str) -> None:
+    """Raises Refusal where `trait`, given in `parameter`, is not answered here."""
+    offered = offered_traits(settings)
+    if trait not in offered:
+        raise problems.Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid_parameter",
+            f"{parameter}: {trait[:40]!r} is not offered here; choose from {', '.join(offered)}",
+        )
+
+
+async def read(
+    request: Request, service: Service, video: UploadFile, *, mirrored: bool, explain: bool, picture: bool
+) -> Reading:
+    """Read the clip within the gate and the deadline, for as long as the client waits for it."""
+    work = _read(request, service, video, mirrored, explain, picture)
+    reading = await _while_connected(request, work)
+    request.app.state.metrics.reading(reading)
+    return reading
+
+
+async def _read(
+    request: Request, service: Service, video: UploadFile, mirrored: bool, explain: bool, picture: bool
+) -> Reading:
+    gate: Gate = request.app.state.gate
+    try:
+        async with asyncio.timeout(service.settings.deadline_s), gate.slot():
+            return await service.pipeline.read(video.file, mirrored=mirrored, explain=explain, picture=picture)
+    except TimeoutError as error:
+        raise problems.Refusal(
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "timeout",
+            f"No answer was ready within {service.settings.deadline_s:g} s. Send a shorter clip or try again later.",
+        ) from error
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Reading]) -> Reading:
+    """Await `work`, but give it up when the client goes away."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise problems.Refusal(CLIENT_GONE, "client_gone", "The client closed the connection.")
+        return task.result()
+    finally:
+        for pending in (task, gone):
+            pending.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
