@@ -3,8 +3,8 @@
 One cycle: the learning rate rises, stays, and falls to zero over the last part of the run. The crops grow from 48 to
 96 px, since small ones cost a quarter and the network is convolutional up to its head. Weights are averaged
 (exponentially) and the average is what is released. The run ends after `images` training images or, where `seconds` is
-given, after so many seconds of wall time, whatever the machine makes of them: then its length in images is not fixed,
-and its log says what was reached.
+given, after so many seconds of work, whatever the machine makes of them: then its length in images is not fixed, and
+its log says what was reached. Seconds that the machine gave to others, or that the run was suspended, do not count.
 
     runs/backbone/state.pt          everything needed to go on, every five minutes and at the end
     runs/backbone/release/          the folded average (networks.checkpoint), and head.safetensors beside it
@@ -106,19 +106,20 @@ def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, 
     run = Run.start(plan, device, shards)
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")
-    release(run, data, parts, folder)
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
     saved = validated = last = time.monotonic()
+    busy = time.process_time()
     losses: list[float] = []
     supply = batches(data, parts["train"], run)
     while run.progress < 1:
         crops, picked = next(supply)
         losses.append(run.step(torch.from_numpy(crops).to(device), age[picked], gender[picked]))
-        now = time.monotonic()
+        now, worked = time.monotonic(), (time.process_time() - busy) / shards
+        busy += worked * shards
         run.elapsed += now - last
-        run.progress += step_share if second_share is None else second_share * (now - last)
+        run.progress += step_share if second_share is None else second_share * worked
         last = now
         if len(losses) == 50:
             note(folder, run, loss=round(float(np.mean(losses)), 4), px=crops.shape[1])
@@ -186,7 +187,9 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the backbone on the labelled stills; run again to go on.")
     parser.add_argument("--images", type=int, default=Plan.images, help="training images to see in all")
-    parser.add_argument("--seconds", type=float, help="wall time to spend from now on, instead of --images")
+    parser.add_argument(
+        "--seconds", type=float, help="processor time of each shard to spend from now on, instead of --images"
+    )
     parser.add_argument("--folder", type=Path, default=RUN)
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()

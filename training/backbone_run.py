@@ -18,7 +18,8 @@ class Plan:
     """What a run is made of.
 
     Attributes:
-        images: training images to see, repeats counted; seconds: wall time instead, where not None.
+        images: training images to see, repeats counted; seconds: processor time of each shard to spend from the last
+            resumption on instead, where not None.
         warm_up, cool_down: shares of the run in which the learning rate rises and falls; a run that is still on the
             plateau between them can be given more time without loss.
         sizes: (share of the run from which on, side of the crops in px).

@@ -100,9 +100,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
 
 def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
     """Two equal halves worked on side by side pull as the batch of one of them does, and so do their statistics."""
-    monkeypatch.setattr(
-        torch, "autocast", lambda *_: nullcontext()
-    )  # bfloat16 alone turns it by 13 degrees
+    monkeypatch.setattr(torch, "autocast", lambda *_: nullcontext())  # bfloat16 alone turns it by 13 degrees
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8).repeat(2, 1, 1, 1)
     age, gender = torch.tensor([5.0, 25.0, 45.0, 65.0]).repeat(2), torch.tensor([0, 1, 0, 1]).repeat(2)
     whole, halved = (Run.start(TINY, torch.device("cpu"), shards) for shards in (1, 2))

@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from training import evaluate_stills
+from training import evaluate_stills, stills
+from training.still_network import StillNetwork, fold
 
 CROPS = np.stack([astronaut()[top : top + 96, 160:256] for top in (20, 60, 120, 200)])
 
@@ -33,3 +36,26 @@ def test_scores() -> None:
     )
     assert (found["n"], found["mae"], found["bias"]) == (3, 1.0, 0.333)
     assert found["gender_accuracy"] == 0.6667
+
+
+def test_a_report_counts_every_still_in_each_kind_of_slice() -> None:
+    """Clean and corrupted scores cover all stills, and so do decades, genders, race labels and dates together."""
+    wide = np.pad(CROPS, ((0, 0), (16, 16), (16, 16), (0, 0)))
+    data = stills.Stills(
+        names=np.array(["a.jpg", "b.jpg", "c.jpg", "d.jpg"]),
+        age=np.array([5, 25, 95, 101], np.float32),
+        gender=np.array([0, 1, 1, 0]),
+        race=np.array([0, 3, 3, 1]),
+        date=np.array([20170101, 20170102, 20170103, 20170104]),
+        hashes=np.zeros((4, 2), np.uint64),
+        crops=wide,
+    )
+    network = StillNetwork()
+    report = evaluate_stills.evaluate(fold(network, "test"), network.head.eval(), data, np.arange(4))
+    for name in ("clean", "clean_with_mirror", *evaluate_stills.CORRUPTIONS):
+        assert report[name]["n"] == 4
+    for kind in ("decade", "gender", "race_label", "date"):
+        assert sum(part["n"] for part in report["slices"][kind].values()) == 4
+    assert report["slices"]["decade"]["90+"]["n"] == 2
+    assert report["slices"]["gender_over_10"]["male"]["n"] == 1
+    json.dumps(report)
