@@ -1,0 +1,191 @@
+"""What the shipped graphs answer, by the service's own pipeline, written down for training.weights to judge.
+
+python -m benchmarks.accuracy crops --repository R --list FILE --out answers.npz
+    aligned crops of clips (one .npz a line, in FILE) -> age (n,), female (n,)
+python -m benchmarks.accuracy videos --repository R --videos DIR --out videos/
+    video files -> videos.json: each whole, its overlapping halves; short ones mirrored and at a tenth of the bits;
+    and features/<name>.npy (T, 9, 2048), for estimates of single frames
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from service.backends.base import Arrays, Backend, Model
+from service.backends.inprocess import InProcessBackend
+from service.pipeline import MASKS, Pipeline
+from service.settings import available_cores
+from smile.decoding import Limits
+from smile.errors import SmileError
+from smile.regions import REGIONS
+from smile.sampling import MIN_SAMPLES
+from smile.tensors import BACKBONE, GENDERS, RELATIONS, Graph, blocks, bucket
+
+FEMALE = GENDERS.index("female")
+HALF = 0.6
+"""Length of the first and of the last part of a clip that are compared."""
+LEAST = 2 * MIN_SAMPLES
+"""Shorter sequences have no halves worth the name."""
+SHORT = 128
+"""Instants of the longest clips that are also sent mirrored and at a tenth of their bit rate: three times the work."""
+FAITHFUL = {"crf": "12", "preset": "fast"}
+"""Of the mirrored copy: what the encoder changes shall not be what is measured."""
+
+
+class Recorder:
+    """A backend that keeps the last features that the relations were asked about."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.regions: NDArray[np.float16] = np.zeros((0, len(REGIONS), 0), np.float16)
+
+    async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
+        if graph is RELATIONS:
+            self.regions = inputs["regions"][0, : int(inputs["frame_count"][0])]
+        return await self._backend.run(graph, inputs)
+
+    async def model(self) -> Model:
+        return await self._backend.model()
+
+    async def ready(self) -> bool:
+        return await self._backend.ready()
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+
+async def relate(backend: Backend, regions: NDArray[np.float16]) -> dict[str, float]:
+    """Years and probability of female of one sequence (T, 9, 2048)."""
+    padded = np.zeros((1, bucket(len(regions)), *regions.shape[1:]), regions.dtype)
+    padded[0, : len(regions)] = regions
+    feeds = {"regions": padded, "frame_count": np.array([len(regions)]), "region_mask": MASKS[None, :1]}
+    found = await backend.run(RELATIONS, feeds)
+    return {"age": float(found["age"][0, 0]), "female": float(found["gender"][0, 0, FEMALE])}
+
+
+async def answer_crops(repository: Path, files: list[Path]) -> dict[str, NDArray[np.float64]]:
+    """Answers to clips that were aligned before."""
+    backend = InProcessBackend(repository)
+    slots = asyncio.Semaphore(2 * available_cores())
+    done = 0
+
+    async def one(file: Path) -> dict[str, float]:
+        nonlocal done
+        async with slots:
+            with np.load(file) as clip:
+                crops = clip["crops"]
+            features, start = [], 0
+            for size in blocks(len(crops)):
+                found = await backend.run(BACKBONE, {"frames": crops[start : start + size]})
+                features.append(found["regions"])
+                start += size
+            answer = await relate(backend, np.concatenate(features))
+        done += 1
+        if done % 50 == 0 or done == len(files):
+            print(f"answers: {done} of {len(files)}", file=sys.stderr, flush=True)
+        return answer
+
+    answers = await asyncio.gather(*(one(file) for file in files))
+    await backend.close()
+    return {name: np.array([answer[name] for answer in answers]) for name in ("age", "female")}
+
+
+async def answer_videos(repository: Path, videos: list[Path], out: Path) -> dict[str, Any]:
+    """Answers to video files and to what may be done to them; what is refused is left out."""
+    backend = Recorder(InProcessBackend(repository))
+    pipeline = Pipeline(backend, Limits(), 1)
+    (out / "features").mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {}
+    for video in videos:
+        try:
+            whole, rotation = await _read(pipeline, io.BytesIO(video.read_bytes()))
+            np.save(out / "features" / f"{video.name}.npy", backend.regions)
+            entry: dict[str, Any] = {**whole, "frames": len(backend.regions)}
+            if len(backend.regions) >= LEAST:
+                part = round(HALF * len(backend.regions))
+                kept = backend.regions
+                entry["halves"] = [await relate(backend, half) for half in (kept[:part], kept[-part:])]
+            if entry["frames"] <= SHORT and not rotation:
+                entry["mirrored"], _ = await _read(pipeline, reencoded(video, mirror=True))
+                entry["tenth"], _ = await _read(pipeline, reencoded(video, share=0.1))
+        except (SmileError, av.FFmpegError) as error:
+            print(f"{video.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            continue
+        report[video.name] = entry
+        print(f"{video.name}: {entry}", file=sys.stderr, flush=True)
+    await pipeline.close()
+    await backend.close()
+    return report
+
+
+async def _read(pipeline: Pipeline, clip: io.BytesIO) -> tuple[dict[str, float], int]:
+    """The answer, and by how much the clip had to be turned to stand upright."""
+    reading = await pipeline.read(clip)
+    return {"age": float(reading.age[0]), "female": float(reading.gender[0, FEMALE])}, reading.video.rotation_deg
+
+
+def reencoded(video: Path, *, mirror: bool = False, share: float | None = None) -> io.BytesIO:
+    """The clip in H.264 again, with its times; mirrored, or at a share of its bit rate. Its display matrix is lost."""
+    target = io.BytesIO()
+    with av.open(str(video)) as source, av.open(target, "w", format="matroska") as container:
+        origin = source.streams.video[0]
+        options = dict(FAITHFUL) if share is None else {"preset": "medium"}
+        stream = container.add_stream("libx264", rate=Fraction(origin.average_rate or 25), options=options)
+        stream.width, stream.height = origin.width // 2 * 2, origin.height // 2 * 2
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio or Fraction(1)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if share is not None:
+            stream.bit_rate = max(8000, round(share * _bit_rate(video)))
+        for frame in source.decode(origin):
+            pixels = frame.to_ndarray(format="rgb24")[: stream.height, : stream.width]
+            again = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:, ::-1] if mirror else pixels), "rgb24")
+            again.pts = round(float(frame.time or 0.0) * 1000)
+            again.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(again))
+        container.mux(stream.encode(None))
+    target.seek(0)
+    return target
+
+
+def _bit_rate(video: Path) -> float:
+    """Of the picture alone: bytes of its packets over its duration."""
+    size, last = 0, 0.0
+    with av.open(str(video)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            size += packet.size
+            last = max(last, float((packet.pts or 0) * packet.time_base) if packet.time_base else 0.0)
+    return 8 * size / max(last, 0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=(__doc__ or "").splitlines()[0])
+    what = parser.add_subparsers(dest="what", required=True)
+    crops, videos = what.add_parser("crops"), what.add_parser("videos")
+    for each in (crops, videos):
+        each.add_argument("--repository", type=Path, required=True)
+        each.add_argument("--out", type=Path, required=True)
+    crops.add_argument("--list", type=Path, required=True)
+    videos.add_argument("--videos", type=Path, required=True)
+    options = parser.parse_args()
+    if options.what == "crops":
+        files = [Path(line) for line in options.list.read_text().splitlines()]
+        found = asyncio.run(answer_crops(options.repository, files))
+        np.savez(options.out, **found)
+        return
+    clips = sorted(path for path in options.videos.iterdir() if path.is_file())
+    report = asyncio.run(answer_videos(options.repository, clips, options.out))
+    (options.out / "videos.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Simulated smiles of the astronaut portrait, and the features of them."""
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from networks import checkpoint
+from networks.backbone import Backbone
+from smile.sampling import MIN_SAMPLES
+from smile.tensors import GENDERS
+from training import simulated_clips, simulated_features, stills
+from training.evaluate_stills import predict
+from training.simulated_clips import Settings
+from training.still_network import FrameHead
+from training.stills import Stills
+
+FACE = np.ascontiguousarray(astronaut()[0:300, 80:380])
+NAMES = ("47_1_0_20170101000000001.jpg", "30_0_3_20170102000000001.jpg")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A face, and a still that shows none but is listed all the same."""
+    path = tmp_path_factory.mktemp("stills") / "stills.zip"
+    with zipfile.ZipFile(path, "w") as handle:
+        for name, image in zip(NAMES, (FACE, np.full_like(FACE, 90)), strict=True):
+            handle.writestr(f"utkface/{name}", cv2.imencode(".jpg", image[..., ::-1])[1].tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def data() -> Stills:
+    wide = stills.aligned(FACE)
+    assert wide is not None
+    labels = np.array([stills.labels(name) for name in NAMES])
+    return Stills(
+        np.array(NAMES),
+        labels[:, 0].astype(np.float32),
+        *labels[:, 1:].T,
+        np.zeros((2, 2), np.uint64),
+        np.stack([wide, wide]),
+    )
+
+
+@pytest.fixture(scope="module")
+def clips(archive: Path, data: Stills, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    return simulated_clips.prepare(
+        archive, data, np.array([0, 1]), "train", Settings("x"), tmp_path_factory.mktemp("cache"), 1
+    )
+
+
+def test_faces_give_clips_and_others_a_reason(clips: dict[int, Path]) -> None:
+    """A clip of aligned crops appears for the face; for the other still a file says why there is none."""
+    assert list(clips) == [0]
+    with np.load(clips[0]) as clip:
+        assert clip["crops"].shape[1:] == (96, 96, 3) and len(clip["crops"]) >= MIN_SAMPLES
+        assert len(clip["times_s"]) == len(clip["mouth_ratios"]) == len(clip["crops"])
+    reasons = list(clips[0].parent.glob("*.json"))
+    assert len(reasons) == 1 and "no face" in reasons[0].read_text()
+
+
+def test_finished_clips_are_not_made_again(archive: Path, data: Stills, clips: dict[int, Path]) -> None:
+    """A second call finds everything, the refusal included."""
+    before = clips[0].stat().st_mtime_ns
+    cache = clips[0].parents[2]
+    again = simulated_clips.prepare(archive, data, np.array([0, 1]), "train", Settings("x"), cache, 1)
+    assert again == clips and clips[0].stat().st_mtime_ns == before
+
+
+def test_movement_does_not_depend_on_the_labels() -> None:
+    """The same still under other labels moves alike: nothing invented about smiles can tell age or gender."""
+    one, other = (
+        simulated_clips.render(FACE, name, (1, 2), True, 10.0) for name in ("8_0_0_20170101.jpg", "80_1_0_20170101.jpg")
+    )
+    assert np.array_equal(one["crops"], other["crops"])
+
+
+def test_one_camera_films_a_whole_clip() -> None:
+    """What is done to the frames of a recording is the same for all of them, and another for other recordings."""
+    frames = [FACE[:256, :256]] * 3
+    takes = [list(simulated_clips.recorded(iter(frames), np.random.default_rng(seed))) for seed in range(6)]
+    assert all(np.array_equal(take[0], frame) for take in takes for frame in take)
+    assert len({take[0].tobytes() for take in takes}) > 3
+    assert all(side % 2 == 0 for take in takes for side in take[0].shape[:2])
+
+
+def test_more_stills_are_the_same_and_others(data: Stills) -> None:
+    """The order depends on the part and the seed alone, so a larger run begins with the smaller one's clips."""
+    rng = np.random.default_rng(0)
+    many = Stills(
+        np.arange(500).astype(str),
+        rng.integers(0, 90, 500).astype(np.float32),
+        rng.integers(0, 2, 500),
+        *[data.race] * 2,
+        data.hashes,
+        data.crops,
+    )
+    rows = np.arange(500)
+    first, again = (simulated_clips.order(many, rows, "test", Settings("x")) for _ in range(2))
+    assert np.array_equal(first, again) and sorted(first) == list(rows)
+    assert not np.array_equal(first, simulated_clips.order(many, rows, "calibration", Settings("x")))
+
+
+def test_features_are_kept_and_single_frames_answer_as_on_stills(
+    data: Stills, clips: dict[int, Path], tmp_path: Path
+) -> None:
+    """From the cached features the backbone's own head gives what it gives from the crops; stills stand still."""
+    torch.manual_seed(0)
+    backbone = Backbone().eval()
+    backbone.feature_scale.fill_(1.7)
+    checkpoint.save(backbone, tmp_path / "backbone")
+    found = simulated_features.prepare(
+        data,
+        {"calibration": clips, "test": clips, "validation": {}, "train": {}},
+        np.array([1]),
+        Settings("x"),
+        tmp_path / "backbone",
+        tmp_path / "cache",
+        1,
+    )
+    (clip,), (still,) = found.part("test"), found.part("stills")
+    assert (clip.age, clip.gender, still.age, still.gender) == (47, "female", 30, "male")
+    with np.load(clips[0]) as arrays:
+        crops = arrays["crops"][:4]
+    head = FrameHead().eval()
+    age, gender = predict(backbone, head, crops)
+    years, female = simulated_features.frame_answers(head, 1.7, found.regions(clip)[:4])
+    assert np.allclose(years, age, atol=0.05) and np.allclose(female, gender[:, GENDERS.index("female")], atol=0.005)
+    regions = found.regions(still)
+    assert regions.shape == (MIN_SAMPLES, 9, 2048) and (regions == regions[0]).all()
+    with pytest.raises(ValueError, match="test part"):
+        simulated_features.one_fold(found, Settings("x"))

@@ -1,0 +1,124 @@
+"""Scores on answers that are known, and a card whose numbers come from the report alone."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from smile.card import AgeInterval, Card
+from training.evaluate_clips import Answers, compare, halves, score, sliced
+from training.evaluate_stills import CORRUPTIONS
+from training.model_card import key_numbers, markdown
+from training.stills import Stills
+from training.weights_evaluation import targets
+
+COUNT = 400
+INTERVAL = AgeInterval(0.9, (0.0, 100.0), (5.0, 5.0), (5.0, 5.0))
+
+
+@pytest.fixture(scope="module")
+def data() -> Stills:
+    rng = np.random.default_rng(0)
+    ages = rng.integers(0, 90, COUNT).astype(np.float32)
+    labels = [rng.integers(0, count, COUNT) for count in (2, 5)]
+    dates = rng.integers(20170101, 20170120, COUNT)
+    return Stills(
+        np.arange(COUNT).astype(str), ages, *labels, dates, np.zeros((COUNT, 2), np.uint64), np.zeros(0, np.uint8)
+    )
+
+
+def answers(data: Stills, error: float, right: float) -> Answers:
+    """Every age is wrong by `error` or its opposite; the first `right` of the genders are right."""
+    rows = np.arange(COUNT)
+    signs = np.where(rows % 2, 1, -1)
+    correct = rows < right * COUNT
+    return Answers(data.age + error * signs, np.where(correct == (data.gender == 1), 0.9, 0.1), rows)
+
+
+def test_scores_are_those_of_the_planted_errors(data: Stills) -> None:
+    """Error, bias, accuracy and coverage come out as they were put in, inside their own intervals."""
+    found = score(answers(data, 4.0, 0.8), data, INTERVAL)
+    assert found["mae"]["value"] == pytest.approx(4.0) and found["bias"] == pytest.approx(0.0)
+    assert found["gender_accuracy"]["value"] == pytest.approx(0.8) and found["coverage"]["value"] == 1.0
+    low, high = found["gender_accuracy"]["interval"]
+    assert 0.74 < low < 0.8 < high < 0.86
+    assert score(answers(data, 6.0, 0.8), data, INTERVAL)["coverage"]["value"] == 0.0
+
+
+def test_comparison_is_paired(data: Stills) -> None:
+    """A method against itself differs by nothing; against a worse one by exactly how much worse that is."""
+    one, other = answers(data, 4.0, 0.9), answers(data, 5.0, 0.8)
+    assert compare(one, one, data)["mae"] == {"value": 0.0, "interval": [0.0, 0.0]}
+    found = compare(one, other, data)
+    assert found["mae"]["value"] == pytest.approx(-1.0) and found["gender_accuracy"]["value"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("length", [8, 61, 256])
+def test_halves_overlap_and_reach_both_ends(length: int) -> None:
+    """The first begins at the first instant, the last ends at the last, and they share some."""
+    first, last = halves(length)
+    assert first.start == 0 and last.stop == length and first.stop - first.start == last.stop - last.start
+    assert 0 < first.stop - last.start < length / 2
+
+
+def report(data: Stills) -> dict:
+    """A report as weights_evaluation makes it, of planted answers."""
+    exact, frames = answers(data, 4.0, 0.95), answers(data, 4.5, 0.94)
+    found = {
+        "provenance": {
+            "split": "0123456789abcdef",
+            "commit": "abc",
+            "stills": {"train": 1, "test": COUNT},
+            "smiles": {"train": 1, "test": COUNT},
+            "backbone": {"images_seen": 123, "progress": 1.0},
+        },
+        "stills": None,
+        "clips": {
+            "float32": score(exact, data, INTERVAL),
+            "shipped": score(exact, data, INTERVAL),
+            "mean_of_frames": score(frames, data),
+            "shipped_minus_float32": compare(exact, exact, data),
+            "float32_minus_mean_of_frames": compare(exact, frames, data),
+            "steadiness": {
+                "gap_of_halves_years": 0.3,
+                "gap_of_halves_by_frames_years": 0.4,
+                "sd_of_frames_years": 1.0,
+            },
+            "corrupted": {
+                name: score(frames, data, INTERVAL) | {"minus_clean": compare(frames, exact, data)}
+                for name in CORRUPTIONS
+            },
+            "slices": sliced(exact, data, INTERVAL),
+        },
+        "videos": None,
+        "repository_bytes": 12_000_000,
+    }
+    return found | {"targets": targets(found)}
+
+
+def test_targets_are_hit_missed_or_not_measured(data: Stills) -> None:
+    """Each verdict follows the number; what was not measured is neither hit nor missed."""
+    found = report(data)
+    verdicts = {row["target"]: row["hit"] for row in found["targets"]}
+    assert verdicts["clips, shipped: MAE at most 5.5 years"] is True
+    assert verdicts["stills: MAE at most 5.5 years"] is None
+    assert verdicts["coverage of the 90 % interval within 2 points"] is False  # all are covered
+    worse = copy.deepcopy(found)
+    worse["clips"]["shipped"]["mae"]["value"] = 5.6
+    worse["clips"]["float32_minus_mean_of_frames"]["mae"]["value"] = 0.1
+    missed = {row["target"] for row in targets(worse) if row["hit"] is False}
+    assert "clips, shipped: MAE at most 5.5 years" in missed
+    assert any("no worse than the mean of single frames (difference" in target for target in missed)
+
+
+def test_card_says_what_the_report_says(data: Stills) -> None:
+    """Another number in the report is another number in the card, and the licence and limits are always there."""
+    found = report(data)
+    card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
+    text = markdown(found, card)
+    for needed in ("non-commercial", "simulated", "Misuse", "UvA-NEMO", "**miss**", "not measured", "| 0-9 |"):
+        assert needed in text, needed
+    other = copy.deepcopy(found)
+    other["clips"]["shipped"]["mae"]["value"] = 7.77
+    assert "7.77" not in text and "7.77" in markdown(other, card)
+    assert key_numbers(other)["test_clips"]["mae"]["value"] == 7.77

@@ -1,0 +1,77 @@
+"""Split-conformal age intervals and the temperature of the gender, from clips that nothing was trained on.
+
+An interval around an estimate e holds the ages of whom such an estimate would not surprise: those y for which e lies
+between the 5 % and the 95 % quantile of the estimates of calibration clips of people about that old. So coverage is
+asked for at every age and not on average only (Mondrian, or label-conditional, conformal prediction: Vovk 2012), and
+the interval leans towards the ages that the estimate is drawn away from.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smile.card import AgeInterval
+
+Floats = NDArray[np.float64]
+COVERAGE = 0.9
+KNOT_YEARS = 2.5
+"""Distance of the estimated ages at which the half widths are stored."""
+NEIGHBOURS = 60
+"""Calibration clips, nearest in age, that give the quantiles at one age; at least ..."""
+NEIGHBOUR_SHARE = 0.08
+"""... this share of all of them."""
+TEMPERATURES = np.geomspace(0.1, 10.0, 401)
+
+
+def age_interval(estimates: Floats, ages: Floats, coverage: float = COVERAGE) -> AgeInterval:
+    """Half widths as functions of the estimate.
+
+    Args:
+        estimates, ages: (n,) years, of the calibration clips.
+
+    Raises:
+        ValueError: too few clips for any quantile.
+    """
+    count = max(NEIGHBOURS, round(NEIGHBOUR_SHARE * len(ages)))
+    count = min(count, len(ages))
+    tail = (1 - coverage) / 2
+    lower_rank = int(np.floor((count + 1) * tail + 1e-9))
+    if lower_rank < 1:
+        raise ValueError(f"{len(ages)} calibration clips are too few for a coverage of {coverage}")
+    grid = np.arange(np.floor(ages.min()), np.ceil(ages.max()) + KNOT_YEARS, KNOT_YEARS)
+    errors = estimates - ages
+    low, high = np.empty(len(grid)), np.empty(len(grid))
+    for place, age in enumerate(grid):
+        near = np.sort(errors[np.argsort(np.abs(ages - age), kind="stable")[:count]])
+        low[place], high[place] = age + near[lower_rank - 1], age + near[count - lower_rank]
+    # Wider where the estimates of neighbouring ages cross, so that both can be inverted.
+    low = np.minimum.accumulate(low[::-1])[::-1]
+    high = np.maximum.accumulate(high)
+    slope = 1e-6 * np.arange(len(grid))
+    knots = np.arange(0.0, 100.0 + KNOT_YEARS, KNOT_YEARS)
+    youngest, oldest = np.interp(knots, high + slope, grid), np.interp(knots, low + slope, grid)
+    below, above = np.maximum(knots - youngest, 0.0), np.maximum(oldest - knots, 0.0)
+    return AgeInterval(coverage, *(tuple(np.round(values, 3).tolist()) for values in (knots, below, above)))
+
+
+def bounds(interval: AgeInterval, estimates: Floats) -> tuple[Floats, Floats]:
+    """Lowest and highest age of each interval, as the service gives them."""
+    below = np.interp(estimates, interval.ages, interval.below)
+    above = np.interp(estimates, interval.ages, interval.above)
+    return np.maximum(estimates - below, 0.0), estimates + above
+
+
+def covers(interval: AgeInterval, estimates: Floats, ages: Floats) -> NDArray[np.bool_]:
+    """(n,) whether the age, which is given in whole years, lies in the interval.
+
+    Somebody of 34 is anything up to 35; the label 34 counts where the interval holds 34 itself.
+    """
+    low, high = bounds(interval, estimates)
+    return np.asarray((low <= ages) & (ages <= high))
+
+
+def temperature(female: Floats, is_female: NDArray[np.bool_]) -> float:
+    """The temperature that makes labels most likely, given probabilities at temperature 1."""
+    logits = np.log(np.clip(female, 1e-7, 1 - 1e-7)) - np.log(np.clip(1 - female, 1e-7, 1 - 1e-7))
+    wrong_way = np.where(is_female, -logits, logits)
+    losses = [np.logaddexp(0.0, wrong_way / value).mean() for value in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(losses))])

@@ -1,0 +1,233 @@
+"""MODEL_CARD.md and the report inside card.json, from the evaluation's JSON: no number is typed here.
+
+python -m training.model_card runs/weights      # write the card of a finished run anew
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from smile.card import AgeInterval, Card
+
+Report = dict[str, Any]
+KINDS = {
+    "decade": "Decade",
+    "gender": "Gender label",
+    "gender_over_10": "Gender label, over ten years",
+    "race_label": "Race label of the data set",
+    "date": "Capture date",
+}
+LIMITS = """\
+## What simulated movement does and does not justify
+
+Appearance in the training clips is real; movement is not. Smiles are warps of stills by a documented motion model, and
+how somebody smiles was drawn without regard to age and gender. So the network was given nothing to learn about how
+people of an age or a gender smile, and its answers rest on appearance seen over a moving face. Relational importances
+show which pairs of regions *this network* weighs; they say nothing about how faces age or how women and men smile, and
+the published findings on smile dynamics are neither confirmed nor denied by them.
+
+## Intended use
+
+Research on facial dynamics and on this architecture; a starting point that runs, to be replaced by weights trained on
+recorded smiles; demonstrations with the consent of those shown.
+
+## Misuse
+
+Age checks, access decisions, hiring, policing, advertising, surveillance, or any decision about a person. Gender is the
+binary label convention of the data set, as others judged from a photograph: it is not anybody's identity, and the
+service can be told to leave it out. Errors differ between groups: see the tables.
+
+## Licence
+
+The weights are for **non-commercial research only**, because UTKFace is. The code has a licence of its own.
+
+## Replacing these weights
+
+With the UvA-NEMO Smile Database (by agreement with its owners) and VGG-Face weights (non-commercial research):
+import the backbone with `python -m training.vggface`, train with `python -m training.study --data UvA-NEMO_DIR
+--backbone DIR`, write the two networks, the backbone and a card.json into one release directory, and publish it with
+`python -m export --checkpoint DIR`. Numbers of these weights and of those are not comparable.
+"""
+
+
+def key_numbers(report: Report) -> Report:
+    """What GET /model shows: the main scores, their slices by decade, gender and race label, and the targets."""
+    clips = report["clips"]
+    return {
+        "test_clips": clips["shipped"],
+        "float32": clips["float32"],
+        "mean_of_single_frames": clips["mean_of_frames"],
+        "steadiness": clips["steadiness"],
+        "slices": {kind: clips["slices"][kind] for kind in ("decade", "gender", "race_label")},
+        "stills": report["stills"]["clean"]["single"] if report["stills"] else None,
+        "targets_missed": [row["target"] for row in report["targets"] if row["hit"] is False],
+        "split": report["provenance"]["split"],
+        "commit": report["provenance"]["commit"],
+    }
+
+
+def markdown(report: Report, card: Card) -> str:
+    """The whole model card."""
+    parts = [_head(report, card), _data(report), _scores(report), _steadiness(report), _stills(report)]
+    parts += [_slices(report), _interval(card.age_interval), _videos(report["videos"]), _targets(report), LIMITS]
+    return "\n".join(part for part in parts if part)
+
+
+def _head(report: Report, card: Card) -> str:
+    backbone = report["provenance"]["backbone"]
+    missed = sum(row["hit"] is False for row in report["targets"])
+    unmeasured = sum(row["hit"] is None for row in report["targets"])
+    return f"""# Model card: {card.name}
+
+Written by training.model_card from evaluation.json; do not edit.
+
+- Trained on: {card.trained_on}.
+- Licence of the weights: {card.licence}.
+- Backbone: ten convolutions of VGG-Face's shape, trained from scratch on {backbone.get("images_seen", "unknown")} views
+  of stills ({100 * backbone.get("progress", 0):.0f} % of its planned run); heads: compact interpreter networks.
+- Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
+- Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
+- Targets: {len(report["targets"])}, of which {missed} missed and {unmeasured} not measured (table below).
+"""
+
+
+def _data(report: Report) -> str:
+    provenance = report["provenance"]
+    stills = ", ".join(f"{part} {count}" for part, count in provenance["stills"].items())
+    smiles = ", ".join(f"{part} {count}" for part, count in provenance["smiles"].items())
+    return f"""## Data
+
+UTKFace: stills from the web with apparent age, gender and race labels, some wrong. Whole groups of near-duplicates go
+to one part; no identities are given, so one person may still be in two. Stills: {stills}. Simulated smiles: {smiles}.
+Stills whose face is turned by more than 22 degrees, cut off or small cannot be moved and give no clip, so clip scores
+are about easier faces than still scores. The test part was looked at after everything was chosen.
+"""
+
+
+def _scores(report: Report) -> str:
+    clips = report["clips"]
+    names = {
+        "shipped": "clips, int8 as shipped",
+        "float32": "clips, float32",
+        "mean_of_frames": "mean of single frames, float32",
+    }
+    rows = [_row(label, clips[name]) for name, label in names.items()]
+    rows += [_row(f"clips, {name}, float32", found) for name, found in clips["corrupted"].items()]
+    against, quantised = clips["float32_minus_mean_of_frames"], clips["shipped_minus_float32"]
+    return (
+        "## Simulated smiles of test stills\n\n"
+        + _table(rows)
+        + "\nClip answers minus means of single frames: "
+        + f"MAE {_interval_text(against['mae'])} years, "
+        + f"accuracy {_interval_text(against['gender_accuracy'], 100)} points. "
+        + f"Int8 minus float32: MAE {_interval_text(quantised['mae'])} years, "
+        + f"accuracy {_interval_text(quantised['gender_accuracy'], 100)} points. "
+        + "95 % intervals by bootstrap over clips.\n"
+    )
+
+
+def _steadiness(report: Report) -> str:
+    steady = report["clips"]["steadiness"]
+    return (
+        f"Steadiness on them: answers to overlapping halves differ by {steady['gap_of_halves_years']:.2f} years on "
+        f"average (means of single frames: {steady['gap_of_halves_by_frames_years']:.2f}); estimates of single frames "
+        f"have a standard deviation of {steady['sd_of_frames_years']:.2f} years within a clip.\n"
+    )
+
+
+def _stills(report: Report) -> str:
+    stills = report["stills"]
+    if stills is None:
+        return "## Single stills of the test part\n\nNot measured for this backbone.\n"
+    rows = ["| Stills | n | MAE | Bias | Accuracy % |", "|---|---|---|---|---|"]
+    for name in ("clean", "blurred", "recompressed", "darkened", "small"):
+        found = stills[name]["single"]
+        low, high = found["mae_interval"]
+        rows.append(
+            f"| {name} | {found['n']} | {found['mae']:.2f} ({low:.2f}-{high:.2f}) | {found['bias']:+.2f} "
+            f"| {100 * found['gender_accuracy']:.1f} |"
+        )
+    return "## Single stills of the test part, by the backbone's own head\n\n" + "\n".join(rows) + "\n"
+
+
+def _slices(report: Report) -> str:
+    text = ["## By group (clips, as shipped)\n"]
+    for kind, groups in report["clips"]["slices"].items():
+        text += [f"### {KINDS.get(kind, kind)}\n", _table([_row(name, found) for name, found in groups.items()])]
+    return "\n".join(text)
+
+
+def _interval(interval: AgeInterval | None) -> str:
+    if interval is None:
+        return ""
+    rows = [
+        f"| {age:.0f} | {max(age - below, 0):.1f} to {age + above:.1f} |"
+        for age, below, above in zip(interval.ages, interval.below, interval.above, strict=True)
+        if age % 10 == 0 and age <= 90
+    ]
+    stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
+    head = f"## Age intervals\n\n{stated}\n"
+    return "\n".join([head, "| Estimate | Interval |", "|---|---|", *rows, ""])
+
+
+def _videos(videos: Report | None) -> str:
+    if not videos:
+        return "## Real clips\n\nNot measured.\n"
+    rows = [
+        "| Clip | Age | Female | Halves | SD of frames | Mirrored | Tenth of the bits |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, entry in videos.items():
+        halves = " / ".join(f"{half['age']:.1f}" for half in entry.get("halves", ()))
+        others = [f"{entry[key]['age']:.1f}" if key in entry else "" for key in ("mirrored", "tenth")]
+        rows.append(
+            f"| {name} | {entry['age']:.1f} | {entry['female']:.2f} | {halves} | {entry['frames_age']['sd']:.2f} "
+            f"| {others[0]} | {others[1]} |"
+        )
+    return (
+        "## Real clips, as shipped, through the service's pipeline\n\nNobody's age is known here.\n\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+def _targets(report: Report) -> str:
+    words = {True: "hit", False: "**miss**", None: "not measured"}
+    rows = ["## Targets\n", "| Target | Reached | |", "|---|---|---|"]
+    for row in report["targets"]:
+        value = "" if row["value"] is None else f"{row['value']:.4g}"
+        rows.append(f"| {row['target']} | {value} | {words[row['hit']]} |")
+    return "\n".join(rows) + "\n"
+
+
+def _table(rows: list[str]) -> str:
+    head = ["| | n | MAE | Bias | Accuracy % | Coverage % | Width |", "|---|---|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _row(name: str, found: Report) -> str:
+    coverage = _interval_text(found["coverage"], 100, 0) if "coverage" in found else ""
+    width = f"{found['interval_width']:.1f}" if "interval_width" in found else ""
+    return (
+        f"| {name} | {found['n']} | {_interval_text(found['mae'])} | {found['bias']:+.2f} "
+        f"| {_interval_text(found['gender_accuracy'], 100, 1)} | {coverage} | {width} |"
+    )
+
+
+def _interval_text(value: Report, factor: float = 1.0, digits: int = 2) -> str:
+    low, high = (factor * bound for bound in value["interval"])
+    return f"{factor * value['value']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the model card of a finished run anew.")
+    parser.add_argument("run", type=Path)
+    folder = parser.parse_args().run
+    report = json.loads((folder / "evaluation.json").read_text())
+    card = Card.from_json((folder / "release/card.json").read_text())
+    (folder / "MODEL_CARD.md").write_text(markdown(report, card))
+
+
+if __name__ == "__main__":
+    main()

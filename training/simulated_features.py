@@ -1,0 +1,206 @@
+"""Backbone features of simulated smiles and of stills, as a data set that training.train can learn from.
+
+    <cache>/<clips>-<backbone>/<part>/<still>.npy    (T, 9, 2048) float16, a simulated smile (training.simulated_clips)
+                               stills/<first>.npy    (n, 9, 2048) float16, n augmented views of training stills
+
+Few faces can be rendered and many are needed to learn what age looks like: training stills join the smiles as short
+sequences in which nothing moves. A finished file is never computed again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from networks import checkpoint
+from networks.backbone import Backbone
+from networks.network import InterpreterNetwork
+from smile.regions import GRID
+from smile.sampling import MIN_SAMPLES
+from smile.tensors import GENDERS, MAP_CHANNELS
+from training import augment, parallel
+from training.datasets import Clip, Dataset
+from training.evaluate_stills import CORRUPTIONS
+from training.feature_store import Features, recipe_of
+from training.protocol import Fold, Split
+from training.simulated_clips import Settings
+from training.still_network import FrameHead, expected_age
+from training.stills import Stills
+
+CACHE = Path(".cache/smile_features")
+CHUNK = 256
+"""Stills in a file."""
+BATCH = 32
+EXACT = "test"
+"""The part whose features are computed in float32; bfloat16 is more than twice as fast on a CPU that has it."""
+CORRUPTED = "{part}-{corruption}"
+"""Name of a part whose crops are corrupted (training.evaluate_stills.CORRUPTIONS) before the backbone sees them."""
+STILL = "stills"
+
+
+@dataclass(frozen=True)
+class SmileFeatures(Features):
+    """Features of simulated smiles and, as sequences of MIN_SAMPLES equal instants, of stills.
+
+    Attributes:
+        stills: name of each still's sequence -> file and row.
+    """
+
+    stills: Mapping[str, tuple[Path, int]]
+
+    def regions(self, clip: Clip) -> NDArray[np.float16]:
+        if clip.name not in self.stills:
+            return super().regions(clip)
+        path, row = self.stills[clip.name]
+        view = _mapped(path)[row]
+        return np.broadcast_to(view, (MIN_SAMPLES, *view.shape))
+
+    def part(self, part: str) -> tuple[Clip, ...]:
+        """The clips of one part."""
+        return tuple(clip for clip in self.whole.clips if clip.name.split("/")[0] == part)
+
+
+@lru_cache(maxsize=256)
+def _mapped(path: Path) -> NDArray[np.float16]:
+    return np.load(path, mmap_mode="r")
+
+
+def prepare(
+    data: Stills,
+    smiles: Mapping[str, Mapping[int, Path]],
+    stills: NDArray[np.int64],
+    settings: Settings,
+    backbone: Path,
+    cache: Path = CACHE,
+    processes: int | None = None,
+) -> SmileFeatures:
+    """Compute what is not there yet, and open all of it.
+
+    Args:
+        smiles: part -> row of `data` -> clip, as training.simulated_clips.prepare gives them.
+        stills: rows of the training part that are learned from without movement.
+        backbone: checkpoint directory.
+    """
+    recipe = recipe_of(backbone, settings.frame_rate_hz)
+    folder = cache / f"{settings.key}-{recipe.backbone}"
+    for part in (*smiles, STILL):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    clips, digests = [], {}
+    smile_jobs, still_jobs = [], []
+    for part, found in smiles.items():
+        for row, path in sorted(found.items()):
+            clip = _clip(data, row, part, path)
+            clips.append(clip)
+            digests[clip.name] = clip.name
+            smile_jobs.append((path, folder / f"{clip.name}.npy", part))
+    _run(smile_jobs, _clip_features, f"features of {len(clips)} smiles", (backbone,), processes)
+
+    places = {}
+    for first in range(0, len(stills), CHUNK):
+        rows = stills[first : first + CHUNK]
+        target = folder / STILL / f"{first:06d}-{len(rows)}.npy"
+        still_jobs.append(([(data.crops[row], (settings.seed, int(row))) for row in rows], target))
+        for place, row in enumerate(rows):
+            clip = _clip(data, int(row), STILL, target)
+            clips.append(clip)
+            places[clip.name] = target, place
+    _run(still_jobs, _still_features, f"features of {len(stills)} stills", (backbone,), processes)
+    whole = Dataset("simulated smiles and stills of UTKFace", tuple(sorted(clips, key=lambda clip: clip.name)), True)
+    return SmileFeatures(whole, recipe, folder, digests, {}, places)
+
+
+def _clip(data: Stills, row: int, part: str, path: Path) -> Clip:
+    key = str(data.keys[row])
+    return Clip(f"{part}/{key}", path, key, int(data.age[row]), GENDERS[data.gender[row]], "posed")
+
+
+def one_fold(features: SmileFeatures, settings: Settings) -> Split:
+    """Validation smiles tune, calibration smiles are answered, everything of the training part trains.
+
+    Raises ValueError where the test part is among the clips that training can see.
+    """
+    if features.part("test"):
+        raise ValueError("the test part must not be given to training")
+    subjects = {
+        part: tuple(sorted(clip.subject for clip in features.part(part))) for part in ("calibration", "validation")
+    }
+    fold = Fold(subjects["calibration"], subjects["validation"])
+    return Split(features.whole.name, features.whole.digest, settings.seed, (fold,))
+
+
+@torch.inference_mode()
+def answer(network: InterpreterNetwork, sequences: Iterable[NDArray[np.float16]]) -> NDArray[np.float64]:
+    """(n,) years, or probability of female, of n sequences (T, 9, 2048) by the relational network."""
+    found = []
+    for regions in sequences:
+        inputs = torch.from_numpy(np.array(regions))[None]
+        values = network.answer(network(inputs, torch.tensor([len(regions)])).output)[0, 0]
+        found.append(float(values if values.ndim == 0 else values[GENDERS.index("female")]))
+    return np.array(found)
+
+
+@torch.inference_mode()
+def frame_answers(
+    head: FrameHead, feature_scale: float, regions: NDArray[np.float16]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(T, 9, 2048) features -> (T,) years and (T,) probability of female, each frame by the backbone's own head."""
+    tiles = torch.from_numpy(np.asarray(regions, np.float32)) * feature_scale
+    means = tiles.reshape(-1, GRID, GRID, MAP_CHANNELS, tiles.shape[-1] // MAP_CHANNELS).mean(dim=-1)
+    age, gender = head(means.permute(0, 3, 1, 2))
+    female = gender.softmax(dim=1)[:, GENDERS.index("female")]
+    return expected_age(age).double().numpy(), female.double().numpy()
+
+
+def _run(jobs: list, work: Callable[..., None], what: str, start_with: tuple[Path], processes: int | None) -> None:
+    """Do the jobs whose second part, a file, does not exist."""
+    waiting = [job for job in jobs if not job[1].exists()]
+    done = len(jobs) - len(waiting)
+    for _ in parallel.run_all(work, waiting, what, processes, _start, start_with, done):
+        pass
+
+
+_networks: dict[bool, Backbone]
+
+
+def _start(directory: Path) -> None:
+    """The backbone in float32 and in bfloat16, on the GPU where there is one."""
+    global _networks
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _networks = {exact: checkpoint.load_backbone(directory) for exact in (True, False)}
+    for exact, network in _networks.items():
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not exact:
+            network.layers.bfloat16()
+
+
+@torch.inference_mode()
+def _through(crops: NDArray[np.uint8], exact: bool) -> NDArray[np.float16]:
+    network = _networks[exact]
+    device = network.mean.device
+    blocks = [torch.from_numpy(crops[at : at + BATCH]).to(device) for at in range(0, len(crops), BATCH)]
+    return torch.cat([network(block).cpu() for block in blocks]).numpy()
+
+
+def _clip_features(job: tuple[Path, Path, str]) -> None:
+    source, target, part = job
+    with np.load(source) as clip:
+        crops = clip["crops"]
+    if "-" in part:
+        crops = CORRUPTIONS[part.split("-")[1]](crops)
+    _save(target, _through(crops, part == EXACT))
+
+
+def _still_features(job: tuple[list[tuple[NDArray[np.uint8], tuple[int, ...]]], Path]) -> None:
+    views, target = job
+    crops = np.stack([augment.augment(wide, np.random.default_rng(seed)) for wide, seed in views])
+    _save(target, _through(crops, False))
+
+
+def _save(target: Path, values: NDArray[np.float16]) -> None:
+    partial = target.with_suffix(".partial.npy")
+    np.save(partial, values)
+    partial.replace(target)

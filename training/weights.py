@@ -1,0 +1,327 @@
+"""From a zip of labelled stills to released weights, unattended.
+
+    stills -> backbone -> simulated smiles -> features -> heads for age and gender -> calibration -> release
+           -> evaluation on the test part -> exported repository -> evaluation in the shipped precision -> model card
+
+May be interrupted at any point and run again: what is finished is recognised by its files. In the folder of the run:
+
+    plan.json            what was asked for, and of which backbone
+    heads/<trait>/       training.train
+    release/             networks.checkpoint: backbone/, age/, gender/, card.json
+    evaluation/          answers of every test clip, in float32 and as shipped; videos.json
+    evaluation.json      all numbers
+    MODEL_CARD.md        written from evaluation.json
+    model_repository/    ready to serve
+
+    python -m training.weights [--clips-per-part TRAIN VALIDATION CALIBRATION TEST]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from networks import checkpoint
+from networks.config import TRAITS
+from networks.network import InterpreterNetwork
+from networks.traits import GenderTemperature
+from smile.card import Card
+from training import calibrate, model_card, parallel, simulated_clips, simulated_features, still_split, stills, train
+from training.evaluate_stills import CORRUPTIONS
+from training.feature_store import recipe_of
+from training.module import Optimisation
+from training.run_config import ConfigError, RunConfig, commit
+from training.simulated_clips import PARTS, Settings
+from training.simulated_features import CORRUPTED, EXACT, SmileFeatures
+from training.still_network import load_head
+from training.stills import ROOT
+from training.weights_evaluation import Evaluation
+
+OUT = ROOT / "runs/weights"
+BACKBONE = ROOT / "runs/backbone/release"
+VIDEOS = ROOT / "../shared/data/videos"
+NAME = "fdin-compact-utkface"
+TRAINED_ON = (
+    "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "
+    "no recorded smile was seen"
+)
+LICENCE = "non-commercial research only, as the training data (UTKFace)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
+        stills: training stills learned from without movement.
+        corrupted: test smiles that are also shown corrupted, in four ways.
+        layers: as in training.run_config.RunConfig.
+    """
+
+    clips: tuple[int, ...] = (4000, 400, 1498, 2135)
+    stills: int = 16_575
+    corrupted: int = 400
+    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=16, plateau=1, patience=5)
+    layers: dict[str, Any] | None = None
+    seed: int = 2018
+
+
+class Weights:
+    """One run in its folder.
+
+    Args:
+        backbone: checkpoint directory with head.safetensors beside the weights, and calibration.npz beside the folder.
+        processes: one for each core where absent.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        backbone: Path = BACKBONE,
+        archive: Path = stills.ARCHIVE,
+        videos: Path = VIDEOS,
+        processes: int | None = None,
+    ) -> None:
+        self.plan, self.out, self.backbone, self.archive, self.videos = plan, out, backbone, archive, videos
+        self.processes = processes or os.cpu_count() or 1
+        self.data = stills.load(archive, processes=self.processes)
+        self.parts = still_split.load_split(self.data)
+        self.settings = Settings(still_split.split_id(), seed=plan.seed)
+        self._claim()
+
+    def _claim(self) -> None:
+        """Raises ConfigError where the folder holds a run of another plan or backbone."""
+        record = json.loads(json.dumps(asdict(self.plan))) | {
+            "backbone": recipe_of(self.backbone, self.settings.frame_rate_hz).backbone,
+            "clips_key": self.settings.key,
+        }
+        path = self.out / "plan.json"
+        if path.exists() and json.loads(path.read_text()) != record:
+            raise ConfigError(f"{self.out} holds a run of another plan or backbone: choose another --out")
+        self.out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+
+    def run(self) -> Path:
+        """Everything that is not finished; the repository."""
+        features = self.features(PARTS[:3])
+        self.train(features)
+        self.calibrate(features)
+        evaluation = Evaluation(self.out / "evaluation", self.data, Card.from_json(self._card.read_text()))
+        self.answer_exactly(evaluation)
+        draft = self.out / "draft_repository"
+        self.export(draft)
+        self.answer_as_shipped(evaluation, draft)
+        report = evaluation.report(self._still_report(), _size(draft), self._provenance())
+        (self.out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+        card = replace(evaluation.card, report=model_card.key_numbers(report))
+        self._card.write_text(card.to_json() + "\n")
+        (self.out / "MODEL_CARD.md").write_text(model_card.markdown(report, card))
+        repository = self.out / "model_repository"
+        self.export(repository)
+        return repository
+
+    def clips(self, part: str, count: int | None = None) -> dict[int, Path]:
+        """Row of each still -> its simulated smile."""
+        wanted = self.plan.clips[PARTS.index(part)] if count is None else count
+        rows = simulated_clips.order(self.data, self.parts[part], part, self.settings)[:wanted]
+        return simulated_clips.prepare(self.archive, self.data, rows, part, self.settings, processes=self.processes)
+
+    def features(self, parts: Sequence[str]) -> SmileFeatures:
+        smiles = {part: self.clips(part) for part in parts}
+        rows = np.empty(0, np.int64)
+        if "train" in parts:
+            rows = np.sort(
+                simulated_clips.order(self.data, self.parts["train"], "train", self.settings)[: self.plan.stills]
+            )
+        if EXACT in parts:
+            chosen = self.clips(EXACT, self.plan.corrupted)
+            smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
+        return simulated_features.prepare(
+            self.data, smiles, rows, self.settings, self.backbone, processes=self.processes
+        )
+
+    def train(self, features: SmileFeatures) -> None:
+        split = simulated_features.one_fold(features, self.settings)
+        configs = [
+            RunConfig(
+                data=features.whole.name,
+                split=split.hash,
+                backbone=str(self.backbone),
+                out=str(self.out / "heads" / trait),
+                trait=trait,
+                width="compact",
+                layers=self.plan.layers,
+                optimisation=self.plan.optimisation,
+                seed=self.plan.seed,
+            )
+            for trait in TRAITS
+        ]
+        waiting = [config for config in configs if not train.is_finished(config)]
+        done = len(configs) - len(waiting)
+        for _ in parallel.run_all(_train, waiting, "heads", self.processes, _start, (features, split), done):
+            pass
+
+    @staticmethod
+    def network(directory: Path) -> InterpreterNetwork:
+        found = checkpoint.load_network(directory)
+        assert isinstance(found, InterpreterNetwork)
+        return found
+
+    def calibrate(self, features: SmileFeatures) -> None:
+        """Temperature and age interval from the calibration part, and the release with them."""
+        if self._card.exists():
+            return
+        clips = features.part("calibration")
+        answers = {}
+        for trait in TRAITS:
+            network = self.network(self.out / "heads" / trait / "network")
+            if isinstance(network.answer, GenderTemperature):
+                network.answer.temperature.fill_(1.0)
+            answers[trait] = simulated_features.answer(network, map(features.regions, clips))
+            if isinstance(network.answer, GenderTemperature):
+                labels = np.array([clip.gender == "female" for clip in clips])
+                network.answer.temperature.fill_(calibrate.temperature(answers[trait], labels))
+            checkpoint.save(network, self.out / "release" / trait, _provenance_of(self.out / "heads" / trait))
+        shutil.copytree(self.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
+        ages = np.array([clip.age for clip in clips], np.float64)
+        interval = calibrate.age_interval(answers["age"], ages)
+        card = Card(NAME, TRAINED_ON, LICENCE, self.settings.frame_rate_hz, interval)
+        self._card.write_text(card.to_json() + "\n")
+
+    def answer_exactly(self, evaluation: Evaluation) -> None:
+        """Answers to the test part in float32, by the relations and by the mean of single frames."""
+        if evaluation.has_exact:
+            return
+        features = self.features((EXACT,))
+        networks = {trait: self.network(self.out / "release" / trait) for trait in TRAITS}
+        head = load_head(self.backbone / "head.safetensors")
+        scale = float(checkpoint.load_backbone(self.backbone).feature_scale)
+        evaluation.answer_exactly(features, networks["age"], networks["gender"], head, scale)
+
+    def answer_as_shipped(self, evaluation: Evaluation, repository: Path) -> None:
+        """Answers of the exported graphs to the test part and to real videos, in a process with the service's parts."""
+        listing = self.out / "evaluation" / "test.txt"
+        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(self.clips(EXACT).items())))
+        common = ["--repository", str(repository)]
+        if not evaluation.shipped.exists():
+            _python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
+        if self.videos.is_dir() and not (evaluation.videos / "videos.json").exists():
+            _python(
+                "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
+            )
+        head = load_head(self.backbone / "head.safetensors")
+        evaluation.wobble(head, float(checkpoint.load_backbone(self.backbone).feature_scale))
+
+    def export(self, repository: Path) -> None:
+        if not (repository / "relations" / "1").exists():
+            shutil.rmtree(repository, ignore_errors=True)
+            crops = self.backbone.parent / "calibration.npz"
+            release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
+            _python("export", *release, "--calibration", str(crops), "--version", "1")
+
+    @property
+    def _card(self) -> Path:
+        return self.out / "release" / "card.json"
+
+    def _still_report(self) -> dict[str, Any] | None:
+        """The backbone's own evaluation on test stills, where it was made of these weights."""
+        path = self.backbone.parent / "evaluation_test.json"
+        if path.exists() and path.stat().st_mtime >= (self.backbone / checkpoint.WEIGHTS).stat().st_mtime:
+            return json.loads(path.read_text())
+        return None
+
+    def _provenance(self) -> dict[str, Any]:
+        heads = {trait: _provenance_of(self.out / "heads" / trait) for trait in TRAITS}
+        kept = ("epochs", "best_epoch", "selection", "seconds", "features")
+        return {
+            "commit": commit(),
+            "split": still_split.split_id(),
+            "stills": {part: len(rows) for part, rows in self.parts.items()},
+            "plan": json.loads((self.out / "plan.json").read_text()),
+            "smiles": {part: len(self.clips(part)) for part in PARTS},
+            "backbone": _provenance_of(self.backbone),
+            "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
+        }
+
+
+def _provenance_of(directory: Path) -> dict[str, Any]:
+    folder = directory if (directory / checkpoint.CONFIG).exists() else directory / "network"
+    return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+
+
+def _size(repository: Path) -> int:
+    return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
+
+
+def _python(module: str, *arguments: str) -> None:
+    print(f"{module} {' '.join(arguments)}", flush=True)
+    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
+
+
+_loaded: tuple[SmileFeatures, Any]
+
+
+def _start(features: SmileFeatures, split: Any) -> None:
+    global _loaded
+    train.quiet()
+    _loaded = features, split
+
+
+def _train(config: RunConfig) -> None:
+    train.run(config, *_loaded)
+
+
+def finish_backbone(directory: Path) -> None:
+    """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
+    path = directory / checkpoint.CONFIG
+    if not path.exists() or _provenance_of(directory).get("progress", 0) < 1:
+        _python("training.backbone", "--folder", str(directory.parent))
+    report = directory.parent / "evaluation_test.json"
+    if not report.exists() or report.stat().st_mtime < (directory / checkpoint.WEIGHTS).stat().st_mtime:
+        _python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.weights", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clips-per-part", type=int, nargs=4, metavar=tuple(part.upper() for part in PARTS))
+    parser.add_argument("--stills", type=int, help="training stills learned from without movement")
+    parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    options = parser.parse_args(arguments)
+    plan = Plan()
+    plan = Plan(
+        clips=tuple(options.clips_per_part or plan.clips),
+        stills=plan.stills if options.stills is None else options.stills,
+        corrupted=plan.corrupted if options.corrupted is None else options.corrupted,
+        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
+    )
+    torch.set_num_threads(1)
+    try:
+        if options.backbone is None:
+            finish_backbone(BACKBONE)
+        repository = Weights(plan, options.out, options.backbone or BACKBONE, processes=options.processes).run()
+    except (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print((options.out / "MODEL_CARD.md").read_text())
+    print(
+        f"to serve it: python -m export --checkpoint {options.out}/release --calibration "
+        f"{(options.backbone or BACKBONE).parent}/calibration.npz, or MODEL_REPOSITORY={repository} make serve"
+    )
+
+
+if __name__ == "__main__":
+    main()
