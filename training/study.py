@@ -67,7 +67,9 @@ class Study:
         dataset = datasets.read(self.data)
         with self.timed("features"):
             found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
+        self.same("features", asdict(found.recipe))
         split = self.split(dataset, found)
+        self.same("split", split.hash)
         with self.timed("training"):
             failed = self.train(found, split, processes)
         with self.timed("tables"):
@@ -77,6 +79,14 @@ class Study:
         self.record["seconds_of_a_run"] = self.mean_seconds()
         self.save()
         return failed
+
+    def same(self, name: str, value: Any) -> None:
+        """Runs of one study must agree on what they were given. Raises ConfigError where it changed meanwhile."""
+        if self.record.setdefault(name, value) != value:
+            was = self.record[name]
+            raise run_config.ConfigError(
+                f"{self.out} was begun with {name} {was}, now they are {value}: restore them, or choose another --out"
+            )
 
     def split(self, dataset: Dataset, found: Features) -> Split:
         """The folds, made once. Raises Leak where a recording is on two sides of one of them."""
