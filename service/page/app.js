@@ -3,7 +3,7 @@
 import { closeCamera, openCamera, record, whyNoCamera } from "./camera.js";
 import { showResult } from "./result.js";
 import { Problem, send } from "./send.js";
-import { FAILURES } from "./words.js";
+import { FAILURES, PASSING } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const SECTIONS = ["start", "camera", "work", "failure", "result"];
@@ -40,7 +40,7 @@ async function read(chosen, isMirrored) {
   const signal = stop();
   [clip, mirrored] = [chosen, isMirrored];
   const started = performance.now();
-  const clock = setInterval(() => { $("elapsed").textContent = `${Math.round((performance.now() - started) / 1000)} s`; }, 1000);
+  const clock = setInterval(() => { $("elapsed").textContent = `· ${Math.round((performance.now() - started) / 1000)} s`; }, 1000);
   $("elapsed").textContent = "";
   $("clip-name").textContent = `${clip.name}, ${(clip.size / 1e6).toFixed(1)} MB`;
   onSent(0);
@@ -71,7 +71,9 @@ function fail(error) {
   $("failure-advice").textContent = advice;
   $("failure-detail").textContent = [error.detail, error.requestId && `Request ${error.requestId}.`].filter(Boolean).join(" ");
   if (code === "page") console.error(error);
-  $("again").hidden = clip === null;
+  const mayPass = clip !== null && PASSING.includes(code);
+  $("again").hidden = !mayPass;
+  $("other").classList.toggle("primary", !mayPass);
   show("failure");
 }
 

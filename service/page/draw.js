@@ -89,8 +89,10 @@ function nameOf(one, cell) {
 
 const MOMENTS = [["onset", "onset_s"], ["apex", "apex_s"], ["offset", "offset_s"]];
 
-export function drawCourse(svg, picture, smile) {
-  const [left, right, top, bottom] = [44, 552, 64, 196];
+// `width` is that of the drawing in pixels, so that its text has one size everywhere.
+export function drawCourse(svg, width, picture, smile) {
+  const [left, right, top, bottom] = [44, width - 10, 64, 196];
+  svg.setAttribute("viewBox", `0 0 ${width} 230`);
   const measured = picture.times_s.map((t, i) => [t, picture.mouth_ratios[i]]).filter(([, ratio]) => ratio !== null);
   const ratios = measured.map(([, ratio]) => ratio);
   const spare = Math.max(0.02, (0.2 - (Math.max(...ratios) - Math.min(...ratios))) / 2);
@@ -103,11 +105,11 @@ export function drawCourse(svg, picture, smile) {
     parts.push(make("line", { class: "grid", x1: left, x2: right, y1: y(ratio), y2: y(ratio) }));
     parts.push(make("text", { x: left - 8, y: y(ratio) + 4, "text-anchor": "end" }, ratio.toFixed(2)));
   }
-  for (const t of ticks(first, last, 6)) parts.push(make("text", { x: x(t), y: bottom + 22, "text-anchor": "middle" }, `${t} s`));
+  for (const t of ticks(first, last, width / 70)) parts.push(make("text", { x: x(t), y: bottom + 22, "text-anchor": "middle" }, `${t} s`));
   let end = -Infinity;
   let level = 0;
   for (const [word, key] of MOMENTS.filter(([, name]) => smile[name] !== null)) {
-    const label = Math.min(Math.max(x(smile[key]), 80), 500);
+    const label = Math.min(Math.max(x(smile[key]), 60), width - 56);
     level = label - 56 < end ? level + 1 : 0;
     end = label + 56;
     const height = top - 12 - 20 * level;
@@ -131,7 +133,7 @@ export function ticks(low, high, most) {
 
 export function drawInterval(years, interval) {
   const x = (age) => Math.min(100, Math.max(0, age)) * 3.4;
-  const label = `Between ${interval.low.toFixed(0)} and ${interval.high.toFixed(0)} years for ${Math.round(100 * interval.coverage)} of 100 people`;
+  const label = `Age ${years.toFixed(0)}, interval ${interval.low.toFixed(0)} to ${interval.high.toFixed(0)}, on a line from 0 to 100 years`;
   return make("svg", { class: "interval", viewBox: "0 0 340 18", role: "img", "aria-label": label },
     make("rect", { y: 6, width: 340, height: 6, rx: 3, fill: "var(--soft)" }),
     make("rect", { x: x(interval.low), y: 4, width: x(interval.high) - x(interval.low), height: 10, rx: 5, fill: "var(--accent)", "fill-opacity": 0.35 }),

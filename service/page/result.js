@@ -15,6 +15,8 @@ function element(tag, properties = {}, ...children) {
 
 const span = (className, ...children) => element("span", { className }, ...children);
 
+let drawing = null;
+
 export function showResult(answer) {
   $("result").answer = answer;
   $("warnings").replaceChildren(...answer.clip.warnings.map(({ code, message }) => {
@@ -25,7 +27,11 @@ export function showResult(answer) {
   showGender(answer.gender);
   showSwitch(answer);
   const { smile } = answer.clip;
-  drawCourse($("course"), answer.picture, smile);
+  drawing?.disconnect();
+  drawing = new ResizeObserver(([entry]) => {
+    if (entry.contentRect.width) drawCourse($("course"), entry.contentRect.width, answer.picture, smile);
+  });
+  drawing.observe($("course"));
   $("course-words").textContent = courseInWords(answer);
 }
 
@@ -36,7 +42,7 @@ function showAge(age) {
   const { interval } = age;
   $("age-interval").replaceChildren(...(interval
     ? [drawInterval(age.years, interval), element("p", { className: "hint", textContent:
-        `Between ${interval.low.toFixed(0)} and ${interval.high.toFixed(0)} for ${Math.round(100 * interval.coverage)} in 100 people like those it was calibrated on.` })]
+        `${interval.low.toFixed(0)} to ${interval.high.toFixed(0)} years: such intervals hold the age of ${Math.round(100 * interval.coverage)} in 100 people of the calibration set.` })]
     : [element("p", { className: "hint", textContent: "No interval: these weights were never calibrated." })]));
 }
 
@@ -70,7 +76,7 @@ function showRelations(answer, trait) {
     light(relation);
     $("face-words").replaceChildren(...relation.regions.flatMap((name, i) => {
       const { words, side } = region(name);
-      return [i ? " + " : "", words, ...(side ? [span("", ` (${side} side)`)] : [])];
+      return [i ? " + " : "", words, ...(side ? [span("", ` (person’s ${side})`)] : [])];
     }));
   }
   function pin(relation) {

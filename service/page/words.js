@@ -22,6 +22,9 @@ export const WARNINGS = {
   thinned: ["The clip is long.", "It was read at fewer instants a second. Cut it to the smile: three to ten seconds are best."],
 };
 
+// Those that may pass by themselves.
+export const PASSING = ["overloaded", "backend_unavailable", "timeout", "unreachable", "internal_error"];
+
 export const FAILURES = {
   unreadable_video: ["This file cannot be read as a video.", "Choose a recording as your phone or camera made it: MP4, MOV and WebM all work. If it is one, it may have been cut off on the way; copy it once more."],
   unsupported_media_type: ["This was not sent as a file.", "Reload the page and choose the clip again."],

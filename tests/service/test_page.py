@@ -1,0 +1,269 @@
+"""The page at `/`, in a real Chromium, against the real service."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import httpx
+import pytest
+
+from service import page
+from service.settings import Settings
+from tests import clips
+from tests.service.browser import CHROMIUM, DRIVER, Browser, browser
+from tests.service.conftest import DEMO, Serve, serve
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+AXE = "axe-core-4.10.3"
+OWN_BYTES = 200_000
+TAB, ENTER = "\ue004", "\ue007"
+
+in_chromium = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo clip as Chromium's fake camera plays it, over and over."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    with av.open(str(DEMO)) as source, av.open(str(path), "w", format="mjpeg") as sink:
+        stream = sink.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 480, 360, "yuvj420p"
+        stream.options = {"q:v": "3"}
+        for frame in source.decode(video=0):
+            sink.mux(stream.encode(frame.reformat(480, 360, "yuvj420p")))
+        sink.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def window(camera: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with browser(tmp_path_factory.mktemp("saved"), *flags, f"--use-file-for-fake-video-capture={camera}") as window:
+        yield window
+
+
+@pytest.fixture
+def start(window: Browser, client: httpx.Client) -> Iterator[Browser]:
+    """The page, freshly opened; whatever it complains about fails the test."""
+    window.look()
+    window.open(str(client.base_url))
+    window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
+    yield window
+    assert window.errors() == []
+
+
+@pytest.fixture
+def read(start: Browser) -> Browser:
+    """The page after it has read the demo clip."""
+    start.upload("#file", DEMO)
+    start.wait(lambda: start.shown("#result"))
+    return start
+
+
+def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
+    """No inline script or style, nothing from elsewhere, and small; the documentation has its own policy."""
+    answer = client.get("/")
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script>" not in answer.text and " style=" not in answer.text and " on" + "click=" not in answer.text
+    files = sorted(page.FILES.iterdir())
+    assert sum(file.stat().st_size for file in files) < OWN_BYTES
+    for file in files:
+        elsewhere = file.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert "://" not in elsewhere
+        assert "style.css" == file.name or client.get(f"/page/{file.name}").headers["content-security-policy"]
+    assert "content-security-policy" not in client.get("/model").headers
+    assert "script-src 'self' 'unsafe-inline'" in client.get("/docs").headers["content-security-policy"]
+
+
+@in_chromium
+def test_documentation_works_under_its_policy(window: Browser, client: httpx.Client) -> None:
+    """/docs lists the operations."""
+    window.open(f"{client.base_url}/docs")
+    window.wait(lambda: window.run("return document.querySelector('#operations-default-predict') !== null"))
+
+
+@in_chromium
+def test_reads_an_uploaded_clip(read: Browser) -> None:
+    """Age, gender, warning, ranking, course and effects are those of the answer, and the first pair is lit."""
+    answer = read.run("return document.querySelector('#result').answer")
+    assert read.text("#age-years") == f"{answer['age']['years']:.0f}"
+    assert read.text("#gender-label") == answer["gender"]["label"]
+    assert "never trained" in read.text("#warnings")
+    first = answer["age"]["pairs"][0]
+    names = [name.replace("_", " ") for name in first["regions"]]
+    assert read.text("#pairs li").split("\n")[1] == " + ".join(names)
+    assert all(name in read.text("#face-words") for name in names)
+    assert f"{answer['clip']['smile']['apex_s']:.2f} s" in read.text("#course-words")
+    assert read.run("return document.querySelectorAll('#face path').length") == 36 + 1
+    assert read.run("return document.querySelectorAll('#effects li').length") == 9
+    assert read.run("return document.activeElement.id") == "result-title"
+
+
+@in_chromium
+def test_rows_light_up_their_links(read: Browser) -> None:
+    """By mouse, by keyboard, and kept by a click; the switch shows the other trait."""
+    lit = "return document.querySelector('#face title').textContent"
+    before = read.run(lit)
+    read.hover("#triplets li:nth-child(2) button")
+    hovered = read.run(lit)
+    read.hover("#result-title")
+    assert hovered != before and read.run(lit) == before
+    read.run("document.querySelector('#pairs li:nth-child(1) button').focus()")
+    read.press(TAB, ENTER)
+    kept = read.run(lit)
+    assert kept != before
+    assert read.run("return document.querySelector('#pairs li:nth-child(2) button').getAttribute('aria-pressed')")
+    read.hover("#result-title")
+    read.run("document.activeElement.blur()")
+    assert read.run(lit) == kept
+    read.click("#trait-switch label:nth-of-type(2) input")
+    gender = read.run("return document.querySelector('#result').answer.gender.pairs[0].regions")
+    assert read.text("#pairs li").split("\n")[1] == " + ".join(name.replace("_", " ") for name in gender)
+
+
+@in_chromium
+def test_saves_answer_and_figure(read: Browser) -> None:
+    """The JSON is the answer; the SVG is the figure of the trait that is shown."""
+    read.click("#save-json")
+    saved = read.downloads / "smile.json"
+    read.wait(saved.exists)
+    assert json.loads(saved.read_text()) == read.run("return document.querySelector('#result').answer")
+    read.click("#save-svg")
+    figure = read.downloads / "smile-age.svg"
+    read.wait(figure.exists)
+    assert "importance of every pair" in figure.read_text()
+    assert read.text("#save-status") == "The figure is saved."
+
+
+@in_chromium
+def test_records_with_the_camera(start: Browser) -> None:
+    """The guide leads through a smile, the recording is read, and the smile is found in it."""
+    start.click("#record")
+    start.wait(lambda: start.run("return !document.querySelector('#start-recording').disabled"))
+    start.click("#start-recording")
+    said = []
+    start.wait(lambda: said.append(start.text("#guide")) or start.shown("#work"), 30)
+    assert [words for words in ("Look neutral", "Smile broadly", "Relax your face") if words not in said] == []
+    start.wait(lambda: start.shown("#result") or start.shown("#failure"))
+    assert start.shown("#result"), start.text("#failure")
+    clip = start.run("return document.querySelector('#result').answer.clip")
+    assert 4 < clip["duration_s"] < 8
+    assert clip["smile"]["amplitude"] > 0.1
+    assert start.run("return document.querySelector('#preview').srcObject === null")
+
+
+@in_chromium
+def test_leaving_the_camera_switches_it_off(start: Browser) -> None:
+    """Cancel in the middle of a recording goes back to the start, and no clip is sent."""
+    start.click("#record")
+    start.wait(lambda: start.run("return !document.querySelector('#start-recording').disabled"))
+    start.click("#start-recording")
+    start.run("window.tracks = document.querySelector('#preview').srcObject.getTracks()")
+    start.wait(lambda: start.text("#guide") == "Look neutral")
+    start.click("#stop-camera")
+    assert start.shown("#start")
+    assert start.run("return window.tracks.map((track) => track.readyState)") == ["ended"]
+
+
+@in_chromium
+def test_cancel_stops_the_work(window: Browser, gateway: Serve, tmp_path: Path) -> None:
+    """Cancel goes back to the start, and the service gives the clip up."""
+    client = gateway()
+    clip = tmp_path / "long.mp4"
+    clip.write_bytes(clips.clip_bytes(clips.astronaut_frames(30, (360, 360)) * 20))
+    window.look()
+    window.open(str(client.base_url))
+    window.upload("#file", clip)
+    window.wait(lambda: "smile_clips_inside 1.0" in client.get("/metrics").text)
+    window.click("#cancel")
+    assert window.shown("#start")
+    window.wait(lambda: "smile_clips_inside 0.0" in client.get("/metrics").text)
+    window.wait(lambda: 'code="client_gone"' in client.get("/metrics").text)
+    assert window.shown("#start")
+
+
+@in_chromium
+def test_works_without_gender(window: Browser, gateway: Serve) -> None:
+    """Where gender is switched off, nothing of it is shown."""
+    window.look()
+    window.open(str(gateway(gender=False).base_url))
+    window.upload("#file", DEMO)
+    window.wait(lambda: window.shown("#result"))
+    assert not window.shown("#gender-card") and not window.shown("#trait-switch")
+    assert window.errors() == []
+
+
+@in_chromium
+def test_says_what_is_wrong_with_a_clip(start: Browser, tmp_path: Path) -> None:
+    """A clip without a face: what is wrong and what to do in plain words, and another clip can be taken."""
+    clip = tmp_path / "wall.mp4"
+    clip.write_bytes(clips.clip_bytes([clips.flat((90, 90, 90), (320, 320))] * 30))
+    start.upload("#file", clip)
+    start.wait(lambda: start.shown("#failure"))
+    assert start.text("#failure-title") == "No face was found."
+    assert "Face the camera" in start.text("#failure-advice")
+    assert start.run("return document.activeElement.id") == "failure-title"
+    start.click("#other")
+    assert start.shown("#start")
+    assert all("422" in error for error in start.errors())
+
+
+@in_chromium
+def test_says_when_the_service_is_gone(window: Browser) -> None:
+    """The page outlives its service, keeps the clip, and says so."""
+    with serve(Settings()) as client:
+        window.look()
+        window.open(str(client.base_url))
+    window.upload("#file", DEMO)
+    window.wait(lambda: window.shown("#failure"))
+    assert window.text("#failure-title") == "The service cannot be reached."
+    assert window.shown("#again")
+    window.errors()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The accessibility checker of Deque, from npm, kept in .cache/."""
+    archive = CACHE / f"{AXE}.tgz"
+    npm = shutil.which("npm")
+    if not archive.exists():
+        if npm is None:
+            pytest.skip("needs npm to fetch axe-core")
+        CACHE.mkdir(exist_ok=True)
+        name, version = AXE.rsplit("-", 1)
+        if subprocess.run([npm, "pack", f"{name}@{version}"], cwd=CACHE, capture_output=True).returncode:
+            pytest.skip("axe-core cannot be fetched")
+    with tarfile.open(archive) as package:
+        script = package.extractfile("package/axe.min.js")
+        assert script is not None
+        return script.read().decode()
+
+
+def _violations(window: Browser, axe: str) -> list[str]:
+    window.run(axe)
+    found = window.run("return axe.run(document).then((result) => result.violations)")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
+
+
+@in_chromium
+def test_accessible_in_every_state(read: Browser, axe: str) -> None:
+    """axe-core finds nothing: result in light, dark and on a phone, then start, camera and failure."""
+    for look in ({}, {"dark": True}, {"width": 390, "height": 844}):
+        read.look(**look)  # type: ignore[arg-type]
+        assert _violations(read, axe) == []
+        assert read.run("return document.documentElement.scrollWidth <= innerWidth")
+    read.click("#new")
+    for details in range(3):
+        read.run("document.querySelectorAll('details')[arguments[0]].open = true", details)
+    assert _violations(read, axe) == []
+    read.click("#record")
+    assert _violations(read, axe) == []
+    read.click("#stop-camera")
+    read.run("for (const id of ['start', 'failure']) document.getElementById(id).hidden = id === 'start'")
+    read.run("document.querySelector('#failure-title').textContent = 'No face was found.'")
+    assert _violations(read, axe) == []
