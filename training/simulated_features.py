@@ -1,12 +1,13 @@
 """Backbone features of simulated smiles and of stills, as a data set that training.train can learn from.
 
     <cache>/<clips>-<backbone>/<part>/<still>.npy    (T, 9, 2048) float16, a simulated smile (training.simulated_clips)
-                               stills/<first>.npy    (n, 9, 2048) float16, n augmented views of training stills
+                               stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n stills
 
 Few faces can be rendered and many are needed to learn what age looks like: training stills join the smiles as short
 sequences in which nothing moves. A finished file is never computed again.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,7 +103,7 @@ def prepare(
     places = {}
     for first in range(0, len(stills), CHUNK):
         rows = stills[first : first + CHUNK]
-        target = folder / STILL / f"{first:06d}-{len(rows)}.npy"
+        target = folder / STILL / f"{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}.npy"
         still_jobs.append(([(data.crops[row], (settings.seed, int(row))) for row in rows], target))
         for place, row in enumerate(rows):
             clip = _clip(data, int(row), STILL, target)

@@ -116,7 +116,7 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     checkpoint.save(backbone, tmp_path / "backbone")
     found = simulated_features.prepare(
         data,
-        {"calibration": clips, "test": clips, "validation": {}, "train": {}},
+        {"test": clips},
         np.array([1]),
         Settings("x"),
         tmp_path / "backbone",
@@ -128,6 +128,8 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     with np.load(clips[0]) as arrays:
         crops = arrays["crops"][:4]
     head = FrameHead().eval()
+    with torch.no_grad():  # random features are huge, and a saturated softmax shows nothing
+        head.hidden.weight.mul_(0.01)
     age, gender = predict(backbone, head, crops)
     years, female = simulated_features.frame_answers(head, 1.7, found.regions(clip)[:4])
     assert np.allclose(years, age, atol=0.05) and np.allclose(female, gender[:, GENDERS.index("female")], atol=0.005)

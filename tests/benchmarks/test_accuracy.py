@@ -1,0 +1,53 @@
+"""What is written down about the shipped graphs is what the service would answer."""
+
+import asyncio
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.accuracy import answer_crops, answer_videos, reencoded
+from smile.faces import FaceReport, align
+from smile.video import Video
+from tests.clips import astronaut_frames, write_clip
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A face, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("videos")
+    write_clip(folder / "face.mp4", astronaut_frames(20))
+    (folder / "letter.mp4").write_text("not a video")
+    return folder
+
+
+def test_video_and_its_crops_get_one_answer(videos: Path, model_repository: Path, tmp_path: Path) -> None:
+    """The pipeline's answer to a file is that to its crops; its copies are answered, unreadable files left out."""
+    report = asyncio.run(answer_videos(model_repository, sorted(videos.iterdir()), tmp_path))
+    assert list(report) == ["face.mp4"]
+    entry = report["face.mp4"]
+    assert len(entry["halves"]) == 2 and {"mirrored", "tenth"} <= set(entry)
+    assert np.load(tmp_path / "features" / "face.mp4.npy").shape == (entry["frames"], 9, 2048)
+    with Video(videos / "face.mp4") as video:
+        crops = np.stack([face.crop for face in align(video.samples(), FaceReport())])
+    np.savez(tmp_path / "face.npz", crops=crops)
+    answers = asyncio.run(answer_crops(model_repository, [tmp_path / "face.npz"]))
+    assert answers["age"] == pytest.approx([entry["age"]], abs=1e-4)
+    assert answers["female"] == pytest.approx([entry["female"]], abs=1e-5)
+
+
+def test_copies_are_mirrored_or_smaller_and_keep_their_times(videos: Path) -> None:
+    """A mirrored copy shows the picture turned over; one at a tenth of the bit rate is much smaller."""
+
+    def first(clip: object) -> tuple[np.ndarray, list[float]]:
+        with av.open(clip) as container:
+            frames = list(container.decode(video=0))
+        return frames[0].to_ndarray(format="rgb24").astype(int), [float(frame.time or 0) for frame in frames]
+
+    original = videos / "face.mp4"
+    picture, times = first(str(original))
+    turned, again = first(reencoded(original, mirror=True))
+    assert np.abs(turned[:, ::-1] - picture).mean() < 4 < np.abs(turned - picture).mean()
+    assert np.allclose(times, again, atol=2e-3)
+    assert len(reencoded(original, share=0.1).getvalue()) < 0.4 * original.stat().st_size
