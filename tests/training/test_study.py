@@ -24,6 +24,7 @@ def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
     assert len(items) == 40 * len(TRAITS) * len(ABLATIONS)
     tables = (out / "tables/tables.md").read_text()
     assert "simulated" in tables and "P0 Table 2" in tables
+    assert (out / "tables/relations_age.png").stat().st_size > 10_000
     record = json.loads((out / "study.json").read_text())
     assert record["failed"] == [] and set(record["seconds"]) == {"simulation", "features", "training", "tables"}
     stamps = [path.stat().st_mtime_ns for path in files]
