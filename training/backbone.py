@@ -31,15 +31,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from networks import checkpoint
+from smile import alignment
 from training import augment, still_split, stills
 from training.backbone_run import Plan, Run
-from training.still_network import expected_age, fold, save_head
+from training.still_network import StillNetwork, expected_age, fold, save_head
 
 RUN = stills.ROOT / "runs/backbone"
 SOURCE = "UTKFace (non-commercial research), age and gender, from scratch"
 CALIBRATION_CROPS = 512
 SAVE_EVERY_S = 300.0
-VALIDATE_EVERY_S = 900.0
+RELEASE_EVERY_S = 1800.0
 
 
 def sampling_weights(age: NDArray[np.float32], gender: NDArray[np.int64], balance: float) -> NDArray[np.float64]:
@@ -109,7 +110,7 @@ def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, 
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
-    saved = validated = last = time.monotonic()
+    saved = released = last = time.monotonic()
     busy = time.process_time()
     losses: list[float] = []
     supply = batches(data, parts["train"], run)
@@ -127,10 +128,9 @@ def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, 
         if now - saved > SAVE_EVERY_S or run.progress >= 1:
             run.save(folder / "state.pt")
             saved = now
-        if now - validated > VALIDATE_EVERY_S or run.progress >= 1:
-            note(folder, run, **validate(run, data, parts["validation"]))
+        if now - released > RELEASE_EVERY_S or run.progress >= 1:
             release(run, data, parts, folder)
-            validated = now
+            released = now
     return run
 
 
@@ -149,11 +149,26 @@ def note(folder: Path, run: Run, **values: object) -> None:
         log.write(json.dumps(line) + "\n")
 
 
-def validate(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> dict[str, float]:
-    """Mean absolute error in years and gender accuracy of the average on clean crops of the size now trained at."""
-    size = run.plan.size(run.progress)
-    crops = [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in data.centre(rows)]
-    age, gender = predict(run.average, np.stack(crops))
+def averaged(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> StillNetwork:
+    """The averaged weights with the statistics that they themselves have on augmented crops of the service's size."""
+    network = copy.deepcopy(run.average).train()
+    for layer in network.layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None
+    device = next(network.parameters()).device
+    batch = run.plan.batch
+    with ThreadPoolExecutor(1) as pool, torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        for at in range(0, len(rows), batch):
+            seeds = [(run.plan.seed, int(row)) for row in rows[at : at + batch]]
+            views = augment.batch(data.crops[rows[at : at + batch]], seeds, alignment.CROP_PX, pool)
+            network.map(torch.from_numpy(views).to(device))
+    return network.eval()
+
+
+def validate(network: StillNetwork, data: stills.Stills, rows: NDArray[np.int64]) -> dict[str, float]:
+    """Mean absolute error in years and gender accuracy on clean crops."""
+    age, gender = predict(network, data.centre(rows))
     return {
         "validation_mae": round(float(np.abs(age - data.age[rows]).mean()), 3),
         "validation_gender": round(float((gender.argmax(axis=1) == data.gender[rows]).mean()), 4),
@@ -161,14 +176,16 @@ def validate(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> dict[str
 
 
 def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], folder: Path) -> None:
-    """Write the folded average with features of unit RMS over training crops, its head, and the calibration crops."""
+    """Validate and write the folded average with features of unit RMS over training crops, its head, the calibration
+    crops."""
     rng = np.random.default_rng(run.plan.seed)
     rows = np.sort(rng.choice(parts["train"], min(CALIBRATION_CROPS, len(parts["train"])), replace=False))
+    network = averaged(run, data, rows)
+    quality = validate(network, data, parts["validation"])
+    note(folder, run, **quality)
     crops = data.centre(rows)
-    folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "calibration.npz", frames=crops)
-    average = copy.deepcopy(run.average).cpu()
-    backbone = fold(average, SOURCE)
+    backbone = fold(network.cpu(), SOURCE)
     with torch.inference_mode():
         squares = [backbone.map(torch.from_numpy(crops[at : at + 1])).square().mean() for at in range(0, len(crops), 4)]
     backbone.feature_scale.copy_(torch.stack(squares).mean().sqrt())
@@ -179,9 +196,10 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
         "images_seen": run.seen,
         "progress": round(run.progress, 4),
         "elapsed_s": round(run.elapsed),
+        **quality,
     }
     checkpoint.save(backbone, folder / "release", provenance)
-    save_head(average.head, folder / "release" / "head.safetensors")
+    save_head(network.head, folder / "release" / "head.safetensors")
 
 
 def main() -> None:
