@@ -8,6 +8,7 @@ A finished clip is never computed again; files appear whole or not at all; a run
 import argparse
 import fcntl
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,8 @@ _worker: _Worker
 
 def _start(directory: Path, frame_rate_hz: float) -> None:
     global _worker
+    with open(os.devnull, "w") as nowhere:  # mediapipe logs four lines for each clip; exceptions travel another way
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
     _worker = _Worker(directory, frame_rate_hz)
 
 

@@ -107,6 +107,9 @@ class Study:
             protocol.save(protocol.split(dataset, self.plan.folds, self.plan.seed), path)
         split = protocol.load(path)
         twins = protocol.same_files(dataset.clips)
+        if not self.simulates:  # subjects of a simulated set may be variants of one portrait
+            hashes = {clip.name: protocol.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
+            twins += protocol.near_duplicates(hashes)
         for fold in range(len(split.folds)):
             protocol.check_leaks(split.sides(dataset, fold), twins)
         return split

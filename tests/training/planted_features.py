@@ -1,4 +1,4 @@
-"""A data set whose cached features were not seen by any backbone: two regions move, and how far tells age and gender."""
+"""A data set whose cached features come from no backbone: one region tells the age and another one the gender."""
 
 import hashlib
 from pathlib import Path
