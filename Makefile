@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 export HOST PORT
 
-.PHONY: serve predict test triton bench check format openapi clean
+.PHONY: serve predict test triton bench study-tiny study weights check format openapi clean
 
 serve: $(VENV)/serve.stamp  ## Serve on HOST:PORT (127.0.0.1:8080)
 	@exec $(BIN)/python -m service
@@ -23,6 +23,15 @@ triton: $(VENV)/serve.stamp  ## The real Triton server on model_repository/, on 
 
 bench: $(VENV)/dev.stamp  ## Measure stages and the whole path -> benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks
+
+study-tiny: $(VENV)/dev.stamp  ## The papers' whole protocol in small, in minutes: the chain is real, the numbers mean nothing
+	$(BIN)/python -m training.study --tiny
+
+study: $(VENV)/dev.stamp  ## The whole protocol on a simulated set of 1,240 clips, or on UvA-NEMO: DATA=folder
+	$(BIN)/python -m training.study $(if $(DATA),--data "$(DATA)")
+
+weights: $(VENV)/dev.stamp  ## From a zip of labelled stills to released weights, resumable: STILLS=utkface.zip
+	$(BIN)/python -m training.weights
 
 check: $(VENV)/dev.stamp  ## Lint and types
 	$(BIN)/ruff check .
