@@ -13,6 +13,7 @@ from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
 from smile import course_figure, figures, svg
 from smile.regions import REGIONS
 from smile.svg import Panel, ThemeName
+from smile.tensors import GENDERS
 
 Format = Literal["png", "svg"]
 Kind = Literal["relations", "matrix", "course", "effects", "all"]
@@ -94,15 +95,15 @@ async def figure(
 def drawn(reading: Reading, trait: schemas.Trait, look: Look) -> bytes:
     """The figure of a reading that was asked for with its picture, and explained where effects are drawn."""
     kinds = [kind for kind in get_args(Kind) if kind != "all"] if look.kind == "all" else [look.kind]
-    zoom = svg.PNG_ZOOM if len(kinds) == 1 else 1.0  # four panels are long enough
-    enlarge = zoom if look.format == "png" else None
-    panels = [_panel(reading, kind, trait, look.theme, enlarge) for kind in kinds]
-    document = svg.document(panels, svg.THEMES[look.theme])
-    return svg.png(document, zoom) if look.format == "png" else document.encode()
+    panels = [_panel(reading, kind, trait, look) for kind in kinds]
+    theme = svg.THEMES[look.theme]
+    if look.format == "svg":
+        return svg.document(panels, theme).encode()
+    return svg.png(panels, theme)
 
 
-def _panel(reading: Reading, kind: str, trait: schemas.Trait, theme_name: ThemeName, enlarge: float | None) -> Panel:
-    theme, picture = svg.THEMES[theme_name], reading.picture
+def _panel(reading: Reading, kind: str, trait: schemas.Trait, look: Look) -> Panel:
+    theme, picture = svg.THEMES[look.theme], reading.picture
     assert picture is not None
     importance = reading.age_importance if trait == "age" else reading.gender_importance
     if kind == "matrix":
@@ -111,10 +112,10 @@ def _panel(reading: Reading, kind: str, trait: schemas.Trait, theme_name: ThemeN
         return course_figure.course(picture.times_s, picture.mouth_ratios, reading.course, theme, face_s=picture.face_s)
     if kind == "effects":
         if trait == "age":
-            estimates, unit = reading.age, "years"
+            of, estimates, unit = "age", reading.age, "years"
         else:
-            estimates, unit = reading.gender[:, reading.gender[0].argmax()], "probability"
+            label = int(reading.gender[0].argmax())
+            of, estimates, unit = f"gender ({GENDERS[label]})", reading.gender[:, label], "probability"
         added = estimates[0].astype(np.float64) - estimates[1 : 1 + len(REGIONS)]
-        return figures.effects(added, theme, trait=trait, unit=unit)
-    face = figures.enlarged(picture.face, enlarge) if enlarge else picture.face
-    return figures.relations(importance, theme, trait=trait, face=face)
+        return figures.effects(added, theme, trait=of, unit=unit)
+    return figures.relations(importance, theme, trait=trait, face=picture.face)

@@ -6,7 +6,6 @@ take one clip's numbers, or the means over a group of people (then there is no f
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +13,12 @@ from smile.ranking import Relation, rank
 from smile.regions import GRID, PAIRS, REGIONS, Region
 from smile.svg import (
     MARGIN,
-    PNG_ZOOM,
     WIDTH,
     Attributes,
     Panel,
+    Photo,
     Theme,
     colour,
-    data_uri,
     element,
     heading,
     ink_on,
@@ -58,14 +56,12 @@ def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray
     Args:
         importance: (36,) of each pair, in the order of PAIRS.
         trait: what was estimated, in a word.
-        face: (H, H, 3) uint8 RGB aligned crop, unmirrored, 96 px or `enlarged`; None draws the regions alone.
+        face: (96, 96, 3) uint8 RGB aligned crop, unmirrored; None draws the regions alone.
     """
     size, top = FACE, 122
     title = f"{trait.capitalize()}: the relations that weigh most"
     body = [heading(title, f"Weights between facial regions; {SIDES_NOTE}.", theme)]
-    if face is not None:
-        image = element("image", id="face", width=size, height=size, href=data_uri(face))
-        body.append(element("defs", image))
+    photo = None if face is None else Photo(face, size, ((MARGIN, top), (MARGIN + size + GAP, top)))
     words = []
     for column, (kind, group_size) in enumerate((("pair", 2), ("triplet", 3))):
         best = rank(importance, group_size)[0]
@@ -73,29 +69,21 @@ def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray
         body += [
             text(left, top - 14, f"Strongest {kind}", fill=theme.ink, size=17, font_weight="bold"),
             text(left + size, top - 14, f"{best.importance:.3f}", fill=theme.ink, size=17, text_anchor="end"),
-            f'<g transform="translate({left:g} {top})">{_face(face is not None, importance, best, size, theme)}</g>',
+            f'<g transform="translate({left:g} {top})">{_links(importance, best, size)}</g>',
             *_captions(best, left, top + size + 30, theme),
         ]
         names = ", ".join(spoken(REGIONS[i]) for i in best.regions)
         words.append(f"Strongest {kind} of regions for {trait}: {names}, importance {best.importance:.3f}.")
     bar_top = top + size + 30 + 3 * 25 + 4
     body.append(_colour_bar(bar_top, _scale(importance), theme))
-    return Panel(title, " ".join(words), bar_top + 64, "".join(body))
+    return Panel(title, " ".join(words), bar_top + 64, "".join(body), photo)
 
 
-def enlarged(face: NDArray[np.uint8], zoom: float = PNG_ZOOM) -> NDArray[np.uint8]:
-    """The (96, 96, 3) crop at the size at which `smile.svg.png` shows it: drawing it pixel by pixel is quicker than
-    leaving the smoothing to the renderer. An SVG embeds the small one, which browsers smooth."""
-    size = round(FACE * zoom)
-    return np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _face(has_face: bool, importance: Importance, best: Relation, size: float, theme: Theme) -> str:
-    """The face with all 36 links, those inside `best` strong, and its regions boxed."""
+def _links(importance: Importance, best: Relation, size: float) -> str:
+    """What lies over a face: all 36 links, those inside `best` strong, and its regions boxed and lit."""
     cell = size / GRID
     chosen = [REGIONS[i] for i in best.regions]
-    parts = [element("use", href="#face") if has_face else element("rect", width=size, height=size, fill=theme.line)]
-    parts += [
+    parts = [
         element("rect", x=r.column * cell, y=r.row * cell, width=cell, height=cell, fill="#000", fill_opacity=0.34)
         for r in REGIONS
         if r not in chosen
@@ -138,7 +126,8 @@ def link_path(pair: tuple[int, int], size: float) -> str:
     (x1, y1), (x2, y2) = (REGIONS[i].centre for i in pair)
     start, end = f"M{x1 * size:.1f} {y1 * size:.1f}", f"{x2 * size:.1f} {y2 * size:.1f}"
     middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-    if not any(np.allclose(region.centre, middle) for region in REGIONS):
+    a, b = (REGIONS[i] for i in pair)
+    if (a.row + b.row) % 2 or (a.column + b.column) % 2:  # no region lies half-way
         return f"{start}L{end}"
     outwards = np.subtract(middle, 0.5)
     if not outwards.any():

@@ -49,7 +49,7 @@ def _all_panels(theme: svg.Theme) -> list[Panel]:
 def test_png_is_the_size_that_was_asked_for(theme: svg.Theme) -> None:
     """All panels under each other make one picture on the theme's background."""
     panels = _all_panels(theme)
-    picture = cv2.imdecode(np.frombuffer(svg.png(svg.document(panels, theme), zoom=1), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(svg.png(panels, theme, zoom=1), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     assert picture.shape[1] == WIDTH
     assert abs(picture.shape[0] - sum(panel.height for panel in panels)) <= 1
