@@ -30,7 +30,7 @@ study-tiny: $(VENV)/dev.stamp  ## The papers' whole protocol in small, in minute
 study: $(VENV)/dev.stamp  ## The whole protocol on a simulated set of 1,240 clips, or on UvA-NEMO: DATA=folder
 	$(BIN)/python -m training.study $(if $(DATA),--data "$(DATA)")
 
-weights: $(VENV)/dev.stamp  ## From a zip of labelled stills to released weights, resumable: STILLS=utkface.zip
+weights: $(VENV)/dev.stamp  ## From labelled stills to released weights, resumable
 	$(BIN)/python -m training.weights
 
 check: $(VENV)/dev.stamp  ## Lint and types
