@@ -1,6 +1,8 @@
 """The page at `/`, in a real Chromium, against the real service."""
 
+import inspect
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -11,8 +13,9 @@ import av
 import httpx
 import pytest
 
-from service import page
+from service import answer, page
 from service.settings import Settings
+from smile import errors
 from tests import clips
 from tests.service.browser import CHROMIUM, DRIVER, Browser, browser
 from tests.service.conftest import DEMO, Serve, serve
@@ -66,10 +69,10 @@ def read(start: Browser) -> Browser:
 
 def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
     """No inline script or style, nothing from elsewhere, and small; the documentation has its own policy."""
-    answer = client.get("/")
-    assert "unsafe" not in answer.headers["content-security-policy"]
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "<script>" not in answer.text and " style=" not in answer.text and " on" + "click=" not in answer.text
+    index = client.get("/")
+    assert "unsafe" not in index.headers["content-security-policy"]
+    assert "default-src 'none'" in index.headers["content-security-policy"]
+    assert "<script>" not in index.text and " style=" not in index.text and "onclick=" not in index.text
     files = sorted(page.FILES.iterdir())
     assert sum(file.stat().st_size for file in files) < OWN_BYTES
     for file in files:
@@ -78,6 +81,15 @@ def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
         assert "style.css" == file.name or client.get(f"/page/{file.name}").headers["content-security-policy"]
     assert "content-security-policy" not in client.get("/model").headers
     assert "script-src 'self' 'unsafe-inline'" in client.get("/docs").headers["content-security-policy"]
+
+
+def test_has_words_for_every_code() -> None:
+    """Each warning and each refusal of a clip is told in plain words, not by its code."""
+    words = (page.FILES / "words.js").read_text()
+    warnings = re.findall(r'"([a-z]+(?:_[a-z]+)*)",', inspect.getsource(answer._warnings))
+    refusals = [error.code for error in errors.SmileError.__subclasses__()]
+    assert len(warnings) >= 10 and len(refusals) >= 6
+    assert [code for code in warnings + refusals if f"  {code}: [" not in words] == []
 
 
 @in_chromium
@@ -90,15 +102,15 @@ def test_documentation_works_under_its_policy(window: Browser, client: httpx.Cli
 @in_chromium
 def test_reads_an_uploaded_clip(read: Browser) -> None:
     """Age, gender, warning, ranking, course and effects are those of the answer, and the first pair is lit."""
-    answer = read.run("return document.querySelector('#result').answer")
-    assert read.text("#age-years") == f"{answer['age']['years']:.0f}"
-    assert read.text("#gender-label") == answer["gender"]["label"]
+    body = read.run("return document.querySelector('#result').answer")
+    assert read.text("#age-years") == f"{body['age']['years']:.0f}"
+    assert read.text("#gender-label") == body["gender"]["label"]
     assert "never trained" in read.text("#warnings")
-    first = answer["age"]["pairs"][0]
+    first = body["age"]["pairs"][0]
     names = [name.replace("_", " ") for name in first["regions"]]
     assert read.text("#pairs li").split("\n")[1] == " + ".join(names)
     assert all(name in read.text("#face-words") for name in names)
-    assert f"{answer['clip']['smile']['apex_s']:.2f} s" in read.text("#course-words")
+    assert f"{body['clip']['smile']['apex_s']:.2f} s" in read.text("#course-words")
     assert read.run("return document.querySelectorAll('#face path').length") == 36 + 1
     assert read.run("return document.querySelectorAll('#effects li').length") == 9
     assert read.run("return document.activeElement.id") == "result-title"
