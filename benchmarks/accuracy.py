@@ -37,6 +37,8 @@ LEAST = 2 * MIN_SAMPLES
 """Shorter sequences have no halves worth the name."""
 SHORT = 128
 """Instants of the longest clips that are also sent mirrored and at a tenth of their bit rate: three times the work."""
+LONGEST_S = 12.0
+"""Longer videos are left out: they are no smile clips."""
 FAITHFUL = {"crf": "12", "preset": "fast"}
 """Of the mirrored copy: what the encoder changes shall not be what is measured."""
 
@@ -102,7 +104,7 @@ async def answer_crops(repository: Path, files: list[Path]) -> dict[str, NDArray
 async def answer_videos(repository: Path, videos: list[Path], out: Path) -> dict[str, Any]:
     """Answers to video files and to what may be done to them; what is refused is left out."""
     backend = Recorder(InProcessBackend(repository))
-    pipeline = Pipeline(backend, Limits(), 1)
+    pipeline = Pipeline(backend, Limits(max_duration_s=LONGEST_S), 1)
     (out / "features").mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {}
     for video in videos:

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.config import TRAITS
@@ -55,6 +56,9 @@ TRAINED_ON = (
     "no recorded smile was seen"
 )
 LICENCE = "non-commercial research only, as the training data (UTKFace)"
+CALIBRATION_CLIPS = 48
+GATE_FRAMES = 8
+"""Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +228,23 @@ class Weights:
         evaluation.wobble(head, float(checkpoint.load_backbone(self.backbone).feature_scale))
 
     def export(self, repository: Path) -> None:
-        if not (repository / "relations" / "1").exists():
-            shutil.rmtree(repository, ignore_errors=True)
-            crops = self.backbone.parent / "calibration.npz"
-            release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
-            _python("export", *release, "--calibration", str(crops), "--version", "1")
+        if (repository / "relations" / "1").exists():
+            return
+        shutil.rmtree(repository, ignore_errors=True)
+        crops = self.out / "calibration.npz"
+        if not crops.exists():
+            np.savez_compressed(crops, frames=self._calibration_crops())
+        release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
+        _python("export", *release, "--calibration", str(crops), "--version", "1")
+
+    def _calibration_crops(self) -> NDArray[np.uint8]:
+        """Training clips one after another: every second crop is calibrated on, the others are compared as clips."""
+        crops = []
+        for path in list(self.clips("train").values())[:CALIBRATION_CLIPS]:
+            with np.load(path) as clip:
+                whole = clip["crops"]
+            crops.append(whole[np.linspace(0, len(whole) - 1, 2 * GATE_FRAMES).round().astype(int)])
+        return np.concatenate(crops)
 
     @property
     def _card(self) -> Path:
@@ -317,9 +333,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print((options.out / "MODEL_CARD.md").read_text())
+    print(f"to try them: SMILE_MODEL_REPOSITORY={repository} make serve")
     print(
-        f"to serve it: python -m export --checkpoint {options.out}/release --calibration "
-        f"{(options.backbone or BACKBONE).parent}/calibration.npz, or MODEL_REPOSITORY={repository} make serve"
+        f"to release:  python -m export --checkpoint {options.out}/release --calibration {options.out}/calibration.npz"
     )
 
 
