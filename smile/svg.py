@@ -179,7 +179,7 @@ def colour(share: float) -> str:
 
 def ink_on(share: float) -> str:
     """Text colour that is read on `colour(share)`."""
-    return "#ffffff" if share < 0.55 else "#16191d"
+    return "#ffffff" if share < 0.45 else "#16191d"
 
 
 def element(name: str, content: str = "", /, **attributes: float | str) -> str:
