@@ -124,7 +124,7 @@ class Pipeline:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             job.cancelled.set()
-            await asyncio.wait([work])
+            await asyncio.gather(work, return_exceptions=True)
             raise
 
     async def close(self) -> None:
