@@ -62,7 +62,7 @@ def reaches_beyond(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> boo
 
 def _corners(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """(4, 2) corners of the crop, (x, y) in pixels of the frame."""
-    inverse = cv2.invertAffineTransform(matrix)  # np.linalg.inv leaves OpenBLAS's threads spinning: half of all CPU time
+    inverse = cv2.invertAffineTransform(matrix)  # np.linalg.inv leaves OpenBLAS's threads spinning: half the CPU time
     square = np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)])
     return np.asarray(square @ inverse[:, :2].T + inverse[:, 2])
 
