@@ -75,6 +75,6 @@ def halves(length: int) -> tuple[slice, slice]:
 def _mean(values: NDArray) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     values = np.asarray(values, np.float64)
-    means = [rng.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
+    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return {"value": round(float(values.mean()), 4), "interval": [round(float(low), 4), round(float(high), 4)]}
