@@ -16,7 +16,7 @@ predict: $(VENV)/serve.stamp  ## VIDEO=clip.mp4: one prediction, JSON and nothin
 	@exec $(BIN)/python -m service predict "$(VIDEO)" $(if $(MIRRORED),--mirrored) $(if $(EXPLAIN),--explain)
 
 test: $(VENV)/dev.stamp  ## All tests (TESTS=path to choose)
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(TESTS)
 
 triton: $(VENV)/serve.stamp  ## The real Triton server on model_repository/, on the CPU
 	@exec $(BIN)/python docker/triton/serve.py
