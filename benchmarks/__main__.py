@@ -35,7 +35,7 @@ from smile.tensors import BACKBONE, RELATIONS, Graph
 from smile.video import Video
 
 RESULTS = Path(__file__).parent / "results/latest.json"
-SECONDS = 10.0
+SECONDS = 6.0
 LONGER = 10
 REPEATS = 3
 PACKAGES = ("av", "mediapipe", "onnxruntime", "torch", "numpy", "opencv-python-headless")
