@@ -171,8 +171,8 @@ in_process() { # file for the answer; no network at all
     say "exit status 0"
 }
 same_answer() { # two files
-    docker run --rm --interactive --network none --user "$(id -u)" --volume "$work:/work:ro" "$GATEWAY_IMAGE" \
-        python - "/work/$1" "/work/$2" <docker/compare_answers.py
+    docker run --rm --interactive --network none --user "$(id -u)" --volume "$work:/answers:ro" "$GATEWAY_IMAGE" \
+        python - "/answers/$1" "/answers/$2" <docker/compare_answers.py
 }
 leaves_gracefully() { # container: SIGTERM must do, within its grace period
     local before=$SECONDS status
