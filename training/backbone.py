@@ -104,6 +104,7 @@ def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[
 def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, folder: Path, shards: int = 1) -> Run:
     """Run `plan`, from the last state in `folder` where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")

@@ -1,13 +1,9 @@
 """The figures of the papers: the most important pair and triplet of each group of people, drawn on an aligned face.
 
-    python -m training.figures predictions.jsonl ... --out docs/results
-
 Boxes mark the regions, links the pairs, with the mean importance beside them. The face is the public-domain astronaut
 portrait: a figure shows where the regions are, and nobody of the data set.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +18,7 @@ from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
 from smile.regions import GRID, NAMES, REGIONS
 from training import interpretation, predictions
-from training.predictions import Prediction, PredictionsError
+from training.predictions import Prediction
 from training.tables import OURS
 
 SIDE_PX = 288
@@ -100,19 +96,3 @@ def _caption(lines: Sequence[str]) -> NDArray[np.uint8]:
     for number, line in enumerate(lines):
         cv2.putText(cell, line, (3, 15 + 16 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return cell
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.figures", description="Draw the strongest relations.")
-    parser.add_argument("predictions", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    try:
-        for path in write(options.predictions, options.out):
-            print(path)
-    except (PredictionsError, OSError) as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ May be interrupted at any point: what is finished is recognised by its files and
     backbone/        the random backbone of the tiny study
     folds.json       training.protocol
     runs/<trait>/<ablation>/<fold>/    training.train
-    tables/          training.tables and training.figures
+    tables/          training.evaluate
     study.json       what was run, the seconds of each part, what failed
 """
 
@@ -28,14 +28,13 @@ from typing import Any
 from networks import checkpoint
 from training import (
     datasets,
+    evaluate,
     feature_store,
     features,
-    figures,
     parallel,
     protocol,
     run_config,
     study_data,
-    tables,
     train,
 )
 from training.datasets import Dataset, DatasetError
@@ -85,8 +84,7 @@ class Study:
             failed = self.train(found, split, processes)
         with self.timed("tables"):
             written = [path for config in self.configs() if (path := Path(config.out) / train.PREDICTIONS).exists()]
-            tables.write(written, self.out / "tables")
-            figures.write(written, self.out / "tables")
+            evaluate.write(written, self.out / "tables")
         self.record["failed"] = failed
         self.record["seconds_of_a_run"] = self.mean_seconds()
         self.save()

@@ -1,13 +1,9 @@
 """The papers' tables with the printed numbers beside ours, from per-clip predictions.
 
-    python -m training.tables predictions.jsonl ... --out docs/results
-
 Ours are pooled over the clips of all folds, plus or minus the standard error, with the number of clips in brackets.
 What was not run says so; what was run on another data set than the papers' says so in every caption.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +15,7 @@ from networks.config import ABLATIONS, TRAITS
 from smile.tensors import GENDERS
 from training import interpretation, predictions, report, statistics
 from training.datasets import KINDS, age_group
-from training.predictions import Header, Prediction, PredictionsError, zeroed_key
+from training.predictions import Header, Prediction, zeroed_key
 from training.published import paper
 from training.report import Table
 from training.statistics import Comparison, Mean
@@ -215,19 +211,3 @@ def _number(value: float | None, trait: str) -> str:
 
 def _record(mean: Mean | None) -> dict[str, Any] | None:
     return None if mean is None else asdict(mean)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.tables", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("predictions", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tables.json, tables.md and tables.html")
-    options = parser.parse_args(arguments)
-    try:
-        write(options.predictions, options.out)
-    except (PredictionsError, OSError) as error:
-        sys.exit(f"error: {error}")
-    print(f"{options.out / 'tables.html'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -128,10 +128,11 @@ def test_batches_go_on_where_the_run_stands(data: stills.Stills) -> None:
 
 def test_a_run_ends_with_a_release_that_loads(data: stills.Stills, tmp_path: Path) -> None:
     """Training writes its log, the folded average with features of about unit size, its head and calibration crops."""
-    run = backbone.train(data, PARTS, TINY, tmp_path)
+    folder = tmp_path / "new"
+    run = backbone.train(data, PARTS, TINY, folder)
     assert run.progress == 1.0 and run.seen == TINY.images
-    released = checkpoint.load_backbone(tmp_path / "release")
-    head = load_head(tmp_path / "release" / "head.safetensors")
+    released = checkpoint.load_backbone(folder / "release")
+    head = load_head(folder / "release" / "head.safetensors")
     crops = torch.from_numpy(data.centre(np.arange(12)))
     network = backbone.averaged(run, data, PARTS["train"])
     with torch.inference_mode():
@@ -139,7 +140,7 @@ def test_a_run_ends_with_a_release_that_loads(data: stills.Stills, tmp_path: Pat
         torch.testing.assert_close(maps, network.map(crops), rtol=1e-2, atol=1e-2)
         torch.testing.assert_close(head(maps)[0], network(crops)[0], rtol=1e-2, atol=2e-2)
         assert 0.5 < released(crops).float().square().mean().sqrt() < 2
-    with np.load(tmp_path / "calibration.npz") as stored:
+    with np.load(folder / "calibration.npz") as stored:
         assert stored["frames"].shape == (10, 96, 96, 3)
-    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["seen"] == TINY.images and 0 <= lines[-1]["validation_gender"] <= 1

@@ -9,7 +9,7 @@ import pytest
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
-from training import predictions, tables
+from training import evaluate, predictions, tables, train
 from training.datasets import Clip, Dataset
 from training.predictions import Header, Prediction, PredictionsError
 
@@ -52,12 +52,12 @@ def answers(trait, method, importance=True, zeroed=True):
 @pytest.fixture
 def report(tmp_path):
     """tables.json, .md and .html of `full` for both traits and `holistic` for age."""
-    files = []
     for trait, method in (("age", "full"), ("gender", "full"), ("age", "holistic")):
-        files.append(tmp_path / f"{trait}_{method}.jsonl")
         plain = method == "holistic"
-        predictions.write(files[-1], HEADER, answers(trait, method, importance=not plain, zeroed=not plain))
-    tables.main([*map(str, files), "--out", str(tmp_path / "out")])
+        folder = tmp_path / "runs" / trait / method
+        folder.mkdir(parents=True)
+        predictions.write(folder / train.PREDICTIONS, HEADER, answers(trait, method, not plain, not plain))
+    evaluate.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
     return tmp_path / "out"
 
 
@@ -199,3 +199,11 @@ def test_contradictions_between_files_are_named(tmp_path):
     b.write_text(a.read_text()[:-40])
     with pytest.raises(PredictionsError, match=r"b\.jsonl:3: not a prediction"):
         predictions.read([b])
+
+
+def test_figures_stand_beside_the_tables_and_nothing_to_read_is_an_error(report, tmp_path):
+    """Where importances were predicted there is a figure; a folder without predictions ends with a plain message."""
+    assert (report / "relations_age.png").stat().st_size > 10_000
+    assert (report / "relations_gender.png").stat().st_size > 10_000
+    with pytest.raises(SystemExit, match="no predictions here"):
+        evaluate.main([str(report), "--out", str(tmp_path / "none")])
