@@ -60,7 +60,7 @@ def key_numbers(report: Report) -> Report:
         "mean_of_single_frames": clips["mean_of_frames"],
         "steadiness": clips["steadiness"],
         "slices": {kind: clips["slices"][kind] for kind in ("decade", "gender", "race_label")},
-        "stills": report["stills"]["clean"]["single"] if report["stills"] else None,
+        "stills": report["stills"]["clean"] if report["stills"] else None,
         "targets_missed": [row["target"] for row in report["targets"] if row["hit"] is False],
         "split": report["provenance"]["split"],
         "commit": report["provenance"]["commit"],
@@ -142,7 +142,7 @@ def _stills(report: Report) -> str:
         return "## Single stills of the test part\n\nNot measured for this backbone.\n"
     rows = ["| Stills | n | MAE | Bias | Accuracy % |", "|---|---|---|---|---|"]
     for name in ("clean", "blurred", "recompressed", "darkened", "small"):
-        found = stills[name]["single"]
+        found = stills[name]
         low, high = found["mae_interval"]
         rows.append(
             f"| {name} | {found['n']} | {found['mae']:.2f} ({low:.2f}-{high:.2f}) | {found['bias']:+.2f} "

@@ -181,7 +181,7 @@ def targets(report: Report) -> list[Report]:
 
 def _still_targets(stills: Report | None, most: Any, least: Any) -> None:
     names = ("clean", *CORRUPTIONS)
-    found: dict[str, Report] = {name: stills[name]["single"] for name in names} if stills else {}
+    found: dict[str, Report] = {name: stills[name] for name in names} if stills else {}
 
     def of(name: str, key: str, minus_clean: bool = False) -> float | None:
         return found[name][key] - (found["clean"][key] if minus_clean else 0.0) if found else None

@@ -1,15 +1,18 @@
 """Scores on answers that are known, and a card whose numbers come from the report alone."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from networks.backbone import Backbone
 from smile.card import AgeInterval, Card
 from training.evaluate_clips import Answers, compare, halves, score, sliced
-from training.evaluate_stills import CORRUPTIONS
+from training.evaluate_stills import CORRUPTIONS, evaluate
 from training.model_card import key_numbers, markdown
-from training.stills import Stills
+from training.still_network import FrameHead
+from training.stills import STORED_PX, Stills
 from training.weights_evaluation import targets
 
 COUNT = 400
@@ -122,3 +125,17 @@ def test_card_says_what_the_report_says(data: Stills) -> None:
     other["clips"]["shipped"]["mae"]["value"] = 7.77
     assert "7.77" not in text and "7.77" in markdown(other, card)
     assert key_numbers(other)["test_clips"]["mae"]["value"] == 7.77
+
+
+def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
+    """What training.evaluate_stills writes is what the targets and the card read."""
+    rng = np.random.default_rng(1)
+    few = replace(data, crops=rng.integers(0, 256, (4, STORED_PX, STORED_PX, 3), dtype=np.uint8))
+    stills = evaluate(Backbone().eval(), FrameHead().eval(), few, np.arange(4))
+    found = report(data) | {"stills": stills}
+    found["targets"] = targets(found)
+    verdicts = {row["target"]: row for row in found["targets"]}
+    assert verdicts["stills: MAE at most 5.5 years"]["value"] == round(stills["clean"]["mae"], 4)
+    card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
+    assert f"| darkened | 4 | {stills['darkened']['mae']:.2f}" in markdown(found, card)
+    assert key_numbers(found)["stills"] == stills["clean"]
