@@ -1,4 +1,4 @@
-"""The whole path through the real server, on real clips, with a seeded untrained network."""
+"""The whole path through the real server, on real clips, with the weights that ship."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -41,9 +41,16 @@ def test_answers_the_demo_clip(client: httpx.Client, demo: bytes) -> None:
     assert clip["face"]["frames_with_face"] == clip["frames_used"] > 50
     assert clip["smile"]["onset_s"] < clip["smile"]["apex_s"] < clip["smile"]["offset_s"] < clip["duration_s"]
     assert clip["smile"]["amplitude"] > 0.1
-    assert body["model"]["trained_on"] is None
-    assert body["age"]["interval"] is None
-    assert [warning["code"] for warning in clip["warnings"]] == ["untrained_model"]
+    assert {key: client.get("/model").json()[key] for key in ("name", "trained_on")}.items() <= body["model"].items()
+    if interval := body["age"]["interval"]:
+        assert interval["low"] < body["age"]["years"] < interval["high"]
+
+
+def test_untrained_weights_say_so(gateway: Serve, model_repository: Path, demo: bytes) -> None:
+    """Seeded weights answer without an interval, and warn in every answer that they mean nothing."""
+    body = post(gateway(model_repository=model_repository), demo).json()
+    assert body["model"]["trained_on"] is None and body["age"]["interval"] is None
+    assert [warning["code"] for warning in body["clip"]["warnings"]] == ["untrained_model"]
 
 
 def test_lists_all_relations(client: httpx.Client, demo: bytes) -> None:
@@ -94,7 +101,7 @@ def test_gender_can_be_switched_off(gateway: Serve, demo: bytes) -> None:
 
 @pytest.mark.skipif(not VIDEOS.exists(), reason="needs the shared clips")
 def test_one_smile_in_four_files(client: httpx.Client) -> None:
-    """H.264, a rotation flag, MJPEG and live VP8 of one smile: the same course, the same untrained age nearly."""
+    """H.264, a rotation flag, MJPEG and live VP8 of one smile: the same course, nearly the same age."""
     answers = [post(client, (VIDEOS / name).read_bytes()).json() for name in SAME_SMILE]
     apexes = [answer["clip"]["smile"]["apex_s"] for answer in answers]
     assert max(apexes) - min(apexes) < 0.3
