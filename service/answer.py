@@ -96,7 +96,10 @@ def _explained(
     if not effects.size:
         return pairs, triplets, []
     for fields, relation in zip(pairs, rank(importance, 2), strict=False):
-        fields[unit] = round(float(of_pairs[PAIRS.index((relation.regions[0], relation.regions[1]))]), 4)
+        first, second = relation.regions
+        both = of_pairs[PAIRS.index((first, second))]
+        fields[unit] = round(float(both), 4)
+        fields["interaction"] = round(float(both - of_regions[first] - of_regions[second]), 4)
     strongest_first = np.argsort(-np.abs(of_regions), kind="stable")
     regions = [
         {"region": region.name, "anatomical_side": region.anatomical_side, unit: round(float(of_regions[region.id]), 4)}

@@ -41,13 +41,21 @@ class Relation(_Schema):
     )
 
 
-class AgePair(Relation):
+class Pair(Relation):
+    interaction: float | None = Field(
+        None,
+        description="With `explain`, measured on this clip, in the unit of the effect: what zeroing both regions' "
+        "dynamics does beyond the sum of zeroing each. Near 0: the two act apart.",
+    )
+
+
+class AgePair(Pair):
     years: float | None = Field(
         None, description="With `explain`: the estimate, less the estimate with both regions' dynamics zeroed."
     )
 
 
-class GenderPair(Relation):
+class GenderPair(Pair):
     probability: float | None = Field(
         None, description="With `explain`: `probability`, less what it is with both regions' dynamics zeroed."
     )

@@ -73,6 +73,10 @@ def test_explains_by_measured_effects(client: httpx.Client, demo: bytes) -> None
     assert years[0] > 0
     assert all(pair["years"] is not None for pair in body["age"]["pairs"])
     assert all(pair["probability"] is not None for pair in body["gender"]["pairs"])
+    alone = {effect["region"]: effect["years"] for effect in body["age"]["region_effects"]}
+    for pair in body["age"]["pairs"]:
+        first, second = pair["regions"]
+        assert pair["interaction"] == pytest.approx(pair["years"] - alone[first] - alone[second], abs=1e-3)
 
 
 def test_form_fields_win_over_the_query(client: httpx.Client, demo: bytes) -> None:
