@@ -10,10 +10,10 @@ export HOST PORT
 .PHONY: serve predict test triton bench study-tiny study weights check format openapi clean
 
 serve: $(VENV)/serve.stamp  ## Serve on HOST:PORT (127.0.0.1:8080)
-	@exec $(BIN)/python -m service
+	@exec $(BIN)/smile serve
 
 predict: $(VENV)/serve.stamp  ## VIDEO=clip.mp4: one prediction, JSON and nothing else on standard output
-	@exec $(BIN)/python -m service predict "$(VIDEO)" $(if $(MIRRORED),--mirrored) $(if $(EXPLAIN),--explain)
+	@exec $(BIN)/smile predict "$(VIDEO)" $(if $(MIRRORED),--mirrored) $(if $(EXPLAIN),--explain)
 
 test: $(VENV)/dev.stamp  ## All tests (TESTS=path to choose)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(TESTS)
@@ -43,14 +43,15 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 
 openapi: $(VENV)/serve.stamp  ## Write openapi.json anew
-	$(BIN)/python -m service openapi > openapi.json
+	$(BIN)/smile openapi > openapi.json
 
 # The stamps install to standard error, so that `make predict` prints JSON alone.
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) >&2
 
-$(VENV)/serve.stamp: requirements/serve.txt | $(VENV)/bin/python
+$(VENV)/serve.stamp: requirements/serve.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/serve.txt >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >&2
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp

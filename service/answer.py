@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import schemas
+from service.backends.base import Model
 from service.pipeline import Picture, Reading
+from service.settings import BackendName
 from smile.card import AgeInterval
 from smile.ranking import Relation, rank
 from smile.regions import NAMES, PAIRS, REGIONS
@@ -19,6 +21,29 @@ LOW_FRAME_RATE_HZ = 12.0
 """Below this the movements of a smile (an onset takes about half a second) are hardly sampled."""
 MOSTLY = 0.9
 """Share of the frames that must show the face for the answer to go without a warning."""
+NOTICE = (
+    "Estimates from appearance and motion, wrong for some people more than for others. Not for decisions about anyone. "
+    "Importances are weights inside the network, not proof of what decided."
+)
+
+
+def model_card(model: Model, backend: BackendName, traits: Sequence[schemas.Trait]) -> schemas.ModelCard:
+    """What serves, and what its weights say about themselves."""
+    card = model.card
+    return schemas.ModelCard(
+        name=card.name,
+        version=model.version,
+        trained_on=card.trained_on,
+        licence=card.licence,
+        frame_rate_hz=card.frame_rate_hz,
+        fingerprint=model.fingerprint,
+        backend=backend,
+        provider=model.provider,
+        traits=list(traits),
+        interval_coverage=card.age_interval.coverage if card.age_interval else None,
+        report=card.report,
+        notice=NOTICE,
+    )
 
 
 def prediction(

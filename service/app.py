@@ -25,10 +25,6 @@ A smile video goes in; age and gender come out, with the relations between facia
 It implements the Facial Dynamics Interpreter Network (Kim & Ro, ECCV 2018). Uploads are never kept, nor logged.
 Gender is the label convention of the training data, not an identity. No emotions are inferred.
 """
-NOTICE = (
-    "Estimates from appearance and motion, wrong for some people more than for others. Not for decisions about anyone. "
-    "Importances are weights inside the network, not proof of what decided."
-)
 
 
 router = APIRouter()
@@ -53,14 +49,14 @@ async def predict(request: Request, service: Served, video: Clip, asked: Asked) 
     )
 
 
-@router.get("/health/live", operation_id="live", summary="The process runs")
+@router.get("/health/live", operation_id="health_live", summary="The process runs")
 async def live() -> schemas.Health:
     return schemas.Health(status="ok")
 
 
 @router.get(
     "/health/ready",
-    operation_id="ready",
+    operation_id="health_ready",
     summary="A request would be answered now",
     responses=problems.documented({503: "`backend_unavailable`"}),
 )
@@ -77,22 +73,8 @@ async def ready(service: Served) -> schemas.Health:
     responses=problems.documented({503: "`backend_unavailable`"}),
 )
 async def model(service: Served) -> schemas.ModelCard:
-    loaded = await service.backend.model()
-    card = loaded.card
-    return schemas.ModelCard(
-        name=card.name,
-        version=loaded.version,
-        trained_on=card.trained_on,
-        licence=card.licence,
-        frame_rate_hz=card.frame_rate_hz,
-        fingerprint=loaded.fingerprint,
-        backend=service.settings.backend,
-        provider=loaded.provider,
-        traits=list(offered_traits(service.settings)),
-        interval_coverage=card.age_interval.coverage if card.age_interval else None,
-        report=card.report,
-        notice=NOTICE,
-    )
+    settings = service.settings
+    return answer.model_card(await service.backend.model(), settings.backend, offered_traits(settings))
 
 
 @router.get("/metrics", operation_id="metrics", summary="Prometheus metrics", response_class=PlainTextResponse)

@@ -1,7 +1,7 @@
 """`POST /figure`: what a reading looks like, as PNG or SVG."""
 
 import asyncio
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -9,15 +9,14 @@ from pydantic import BaseModel
 
 from service import schemas
 from service.pipeline import Reading
+from service.schemas import EXPLAINED, FigureFormat, FigureKind
 from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
 from smile import course_figure, figures, svg
 from smile.regions import REGIONS
 from smile.svg import Panel, ThemeName
 from smile.tensors import GENDERS
 
-Format = Literal["png", "svg"]
-Kind = Literal["relations", "matrix", "course", "effects", "all"]
-MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "svg": "image/svg+xml"}
+MEDIA_TYPES: dict[FigureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 FORMAT = "PNG, or SVG with its text as text. Default `png`."
 KIND = (
     "`relations`: the most important pair and triplet on the face; `matrix`: the importance of every pair; `course`: "
@@ -33,19 +32,19 @@ router = APIRouter()
 class Look(BaseModel):
     """What to draw, and how. Each may stand in the query or in the form; the form wins."""
 
-    format: Format
-    kind: Kind
+    format: FigureFormat
+    kind: FigureKind
     theme: ThemeName
     trait: schemas.Trait | None
 
 
 def _look(
-    format: Annotated[Format | None, Query(description=FORMAT)] = None,
-    kind: Annotated[Kind | None, Query(description=KIND)] = None,
+    format: Annotated[FigureFormat | None, Query(description=FORMAT)] = None,
+    kind: Annotated[FigureKind | None, Query(description=KIND)] = None,
     trait: Annotated[schemas.Trait | None, Query(description=TRAIT)] = None,
     theme: Annotated[ThemeName | None, Query(description=THEME)] = None,
-    format_field: Annotated[Format | None, Form(alias="format", description=FORMAT)] = None,
-    kind_field: Annotated[Kind | None, Form(alias="kind", description=KIND)] = None,
+    format_field: Annotated[FigureFormat | None, Form(alias="format", description=FORMAT)] = None,
+    kind_field: Annotated[FigureKind | None, Form(alias="kind", description=KIND)] = None,
     trait_field: Annotated[schemas.Trait | None, Form(alias="trait", description=TRAIT)] = None,
     theme_field: Annotated[ThemeName | None, Form(alias="theme", description=THEME)] = None,
 ) -> Look:
@@ -80,9 +79,7 @@ async def figure(
 ) -> Response:
     trait = look.trait or asked.traits[0]
     check_offered(service.settings, trait, "trait")
-    reading = await read(
-        request, service, video, mirrored=asked.mirrored, explain=look.kind in ("effects", "all"), picture=True
-    )
+    reading = await read(request, service, video, mirrored=asked.mirrored, explain=look.kind in EXPLAINED, picture=True)
     image = await asyncio.to_thread(drawn, reading, trait, look)
     name = f"smile-{look.kind}-{trait}.{look.format}"
     return Response(
@@ -94,7 +91,7 @@ async def figure(
 
 def drawn(reading: Reading, trait: schemas.Trait, look: Look) -> bytes:
     """The figure of a reading that was asked for with its picture, and explained where effects are drawn."""
-    kinds = [kind for kind in get_args(Kind) if kind != "all"] if look.kind == "all" else [look.kind]
+    kinds = [kind for kind in get_args(FigureKind) if kind != "all"] if look.kind == "all" else [look.kind]
     panels = [_panel(reading, kind, trait, look) for kind in kinds]
     theme = svg.THEMES[look.theme]
     if look.format == "svg":

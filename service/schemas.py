@@ -10,6 +10,10 @@ from smile.tensors import GENDERS
 RegionName = Literal[NAMES]  # type: ignore[valid-type]
 Side = Literal["left", "right"]
 Trait = Literal["age", "gender"]
+FigureFormat = Literal["png", "svg"]
+FigureKind = Literal["relations", "matrix", "course", "effects", "all"]
+EXPLAINED: tuple[FigureKind, ...] = ("effects", "all")
+"""Kinds that need a reading with effects."""
 GenderLabel = Literal[GENDERS]  # type: ignore[valid-type]
 Regions = Annotated[
     list[RegionName],

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smile.decoding import Limits
 
+BackendName = Literal["inprocess", "triton"]
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SMILE_", frozen=True)
 
-    backend: Literal["inprocess", "triton"] = "inprocess"
+    backend: BackendName = "inprocess"
     model_repository: Path = Path(__file__).parent.parent / "model_repository"
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the in-process backend runs; `cuda` without a usable GPU is a start-up error."""

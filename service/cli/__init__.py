@@ -1,0 +1,1 @@
+"""The command line, `smile`: predict, serve, model, mcp, openapi."""

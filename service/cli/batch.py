@@ -1,0 +1,123 @@
+"""Many clips, several at once: each is answered, its pictures are written, then its row, then the next one begins."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from service.cli.clips import Source, opened
+from service.cli.exits import Exit, Refused, Unwritable, Usage
+from service.cli.predictor import Predictor, Wanted
+from service.cli.progress import Progress
+from service.cli.results import Result
+
+
+class Sink(Protocol):
+    def write(self, result: Result) -> None:
+        """Take one result. Raises Unwritable."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where pictures of clips go: `place` is the file of the only clip, or a folder of one for each.
+
+    Attributes:
+        suffix: of the files in a folder, such as ".png".
+    """
+
+    place: Path
+    suffix: str
+    is_folder: bool
+
+    def path(self, source: Source) -> Path:
+        return self.place / f"{source.picture}{self.suffix}" if self.is_folder else self.place
+
+    def write(self, source: Source, picture: bytes) -> None:
+        """Write it whole or not at all. Raises Unwritable."""
+        path = self.path(source)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(picture)
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise Unwritable(f"{path}: {error.strerror}") from error
+
+
+def pictures(place: Path | None, suffixes: Sequence[str], sources: Sequence[Source]) -> Pictures | None:
+    """Where the pictures of these clips go; the first of `suffixes` is that of files in a folder. Raises Usage."""
+    if place is None:
+        return None
+    if place.suffix.lower() in suffixes and not place.is_dir():
+        if len(sources) > 1:
+            raise Usage(f"{place}: one file for {len(sources)} clips; name a folder")
+        return Pictures(place, place.suffix.lower(), is_folder=False)
+    if place.exists() and not place.is_dir() or place.suffix and not place.is_dir():
+        raise Usage(f"{place}: name a file that ends in {' or '.join(suffixes)}, or a folder")
+    if len({source.picture for source in sources}) < len(sources):
+        raise Usage(f"{place}: clips of the same name in several folders; name the folder above them, once")
+    return Pictures(place, suffixes[0], is_folder=True)
+
+
+async def run(
+    sources: Iterable[Source],
+    predictor: Predictor,
+    wanted: Wanted,
+    figures: Pictures | None,
+    sink: Sink,
+    progress: Progress,
+) -> Exit:
+    """Answer the clips, as many at once as the predictor takes.
+
+    Raises:
+        Usage, Unavailable, Unwritable: the clips in work are given up and leave no row.
+        CancelledError: likewise.
+    """
+    waiting = iter(sources)
+    workers = [
+        asyncio.create_task(_work(waiting, predictor, wanted, figures, sink, progress))
+        for _ in range(predictor.parallel)
+    ]
+    try:
+        refused = sum(await asyncio.gather(*workers))
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return Exit.REFUSED if refused else Exit.FINE
+
+
+async def _work(
+    waiting: Iterator[Source],
+    predictor: Predictor,
+    wanted: Wanted,
+    figures: Pictures | None,
+    sink: Sink,
+    progress: Progress,
+) -> int:
+    """Take clips until none waits; how many were refused."""
+    refused = 0
+    for source in waiting:
+        result = await _answer(source, predictor, wanted, figures)
+        sink.write(result)
+        progress.show(result)
+        refused += result.refusal is not None
+    return refused
+
+
+async def _answer(source: Source, predictor: Predictor, wanted: Wanted, figures: Pictures | None) -> Result:
+    sha256 = ""
+    try:
+        with opened(source) as clip:
+            sha256 = (await asyncio.to_thread(hashlib.file_digest, clip, "sha256")).hexdigest()  # type: ignore[arg-type]
+            clip.seek(0)
+            answer = await predictor.predict(clip, wanted)
+    except Refused as refusal:
+        return Result(source.name, sha256, None, refusal)
+    if figures and answer.figure:
+        figures.write(source, answer.figure)
+    return Result(source.name, sha256, answer.prediction, None)

@@ -1,0 +1,91 @@
+"""Which clips are meant: files, folders searched for clips, standard input."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from service.cli.exits import Refused, Usage
+
+STANDARD_INPUT = "-"
+SUFFIXES = frozenset(".3g2 .3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogg .ogv .ts .webm .wmv".split())
+"""What a folder is searched for. A file that is named is taken whatever it is called."""
+IN_MEMORY_BYTES = 16_000_000
+"""Standard input up to this size stays in memory; more goes to a temporary file without a name."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One clip.
+
+    Attributes:
+        name: how the results call it: the path as it was given or found, with `/` and without line breaks; `-`.
+        path: None for standard input.
+        picture: path of a figure or film of it inside a folder of them, without the suffix of the picture.
+    """
+
+    name: str
+    path: Path | None
+    picture: Path
+
+
+def find(arguments: Sequence[str]) -> list[Source]:
+    """The clips, each once, in the order of the arguments and by name inside a folder. Raises Usage."""
+    found: dict[str, Source] = {}
+    for argument in arguments:
+        for source in _sources(argument):
+            found.setdefault(source.name, source)
+    if not found:
+        raise Usage(f"no clips in {', '.join(arguments)}; searched for {' '.join(sorted(SUFFIXES))}")
+    return list(found.values())
+
+
+def _sources(argument: str) -> Iterator[Source]:
+    path = Path(argument)
+    if argument == STANDARD_INPUT:
+        if sys.stdin.isatty():
+            raise Usage("standard input is a terminal: send a clip into it")
+        yield Source(STANDARD_INPUT, None, Path("stdin"))
+    elif path.is_dir():
+        for clip in _inside(path):
+            yield Source(_name(clip), clip, clip.relative_to(path))
+    elif path.exists():
+        yield Source(_name(path), path, Path(path.name))
+    else:
+        raise Usage(f"{argument}: no such file or folder")
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _name(path: Path) -> str:
+    text = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """The clip, seekable. Raises Refused where it cannot be read."""
+    try:
+        file = _standard_input() if source.path is None else source.path.open("rb")
+    except OSError as error:
+        raise Refused("unreadable_file", error.strerror or "cannot be opened") from error
+    with file:
+        yield file
+
+
+def _standard_input() -> BinaryIO:
+    spool = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)
+    shutil.copyfileobj(sys.stdin.buffer, spool)
+    spool.seek(0)
+    return spool  # type: ignore[return-value]

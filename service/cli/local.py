@@ -1,0 +1,85 @@
+"""Answers in this process, by the objects that the gateway answers with."""
+
+import asyncio
+import logging
+import time
+from typing import BinaryIO
+
+from service import answer, figure, schemas
+from service.backends import create_backend
+from service.backends.base import Backend, BackendError
+from service.cli.exits import Refused, Unavailable, Usage
+from service.cli.predictor import Answer, Wanted
+from service.pipeline import Pipeline, Reading
+from service.settings import Settings
+from service.work import offered_traits
+from smile.errors import SmileError
+
+log = logging.getLogger(__name__)
+
+
+class LocalPredictor:
+    """The pipeline on the backend of the settings, which is loaded at once. Raises Unavailable where it cannot be."""
+
+    def __init__(self, settings: Settings, parallel: int | None = None) -> None:
+        self.parallel = parallel or settings.concurrency
+        self._settings = settings
+        try:
+            self._backend: Backend = create_backend(settings)
+        except BackendError as error:
+            raise Unavailable(str(error)) from error
+        self._pipeline = Pipeline(self._backend, settings.limits, self.parallel)
+
+    async def card(self) -> schemas.ModelCard:
+        try:
+            settings = self._settings
+            return answer.model_card(await self._backend.model(), settings.backend, offered_traits(settings))
+        except BackendError as error:
+            raise Unavailable(str(error)) from error
+
+    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
+        traits = self._traits(wanted)
+        started = time.perf_counter()
+        try:
+            reading = await self._pipeline.read(
+                clip,
+                mirrored=wanted.mirrored,
+                explain=wanted.explain,
+                picture=wanted.figure is not None,
+            )
+            return Answer(
+                answer.prediction(
+                    reading,
+                    request_id="local",
+                    traits=traits,
+                    top=wanted.top,
+                    total_s=time.perf_counter() - started,
+                ),
+                await self._figure(reading, traits[0], wanted),
+            )
+        except SmileError as error:
+            raise Refused(error.code, str(error)) from error
+        except BackendError as error:
+            raise Unavailable(str(error)) from error
+        except Exception as error:
+            log.exception("unexpected error")
+            raise Refused("internal_error", "Something went wrong here. It has been logged.") from error
+
+    async def close(self) -> None:
+        await self._pipeline.close()
+        await self._backend.close()
+
+    def _traits(self, wanted: Wanted) -> tuple[schemas.Trait, ...]:
+        offered = offered_traits(self._settings)
+        asked = wanted.traits or offered
+        if missing := set(asked) - set(offered):
+            raise Usage(f"traits: {', '.join(missing)} not offered here; choose from {', '.join(offered)}")
+        return tuple(trait for trait in offered if trait in asked)
+
+    async def _figure(self, reading: Reading, trait: schemas.Trait, wanted: Wanted) -> bytes | None:
+        if wanted.figure is None:
+            return None
+        format, kind = wanted.figure
+        return await asyncio.to_thread(
+            figure.drawn, reading, trait, figure.Look(format=format, kind=kind, theme="light", trait=trait)
+        )

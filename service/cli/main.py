@@ -1,0 +1,100 @@
+"""Commands: from arguments to an exit status."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from service.cli import output
+from service.cli.arguments import parser
+from service.cli.exits import Exit, Unavailable, Unwritable, Usage
+from service.cli.opening import opened_predictor, settings
+from service.cli.predict import predict
+
+_STATUS = {Usage: Exit.USAGE, Unavailable: Exit.UNAVAILABLE, Unwritable: Exit.UNWRITABLE}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    asked = parser().parse_args(argv)
+    try:
+        return _COMMANDS[asked.command](asked)
+    except tuple(_STATUS) as error:
+        sys.stderr.write(f"smile: {error}\n")
+        return _STATUS[type(error)]
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except asyncio.CancelledError:
+        return Exit.TERMINATED
+
+
+def openapi_document() -> str:
+    """The API's description as it is committed in openapi.json."""
+    from service.app import create_app
+
+    return json.dumps(create_app().openapi(), indent=1) + "\n"
+
+
+def _openapi(asked: argparse.Namespace) -> Exit:
+    output.write(openapi_document())
+    return Exit.FINE
+
+
+def _serve(asked: argparse.Namespace) -> Exit:
+    import uvicorn
+
+    from service import logs
+    from service.app import create_app
+
+    serving = settings()
+    logs.configure(serving.log_level)
+    uvicorn.run(
+        create_app(serving),
+        host=asked.host,
+        port=asked.port,
+        log_config=None,
+        timeout_graceful_shutdown=int(serving.deadline_s),
+    )
+    return Exit.FINE
+
+
+def _predict(asked: argparse.Namespace) -> Exit:
+    return asyncio.run(_terminable(predict(asked)))
+
+
+def _model(asked: argparse.Namespace) -> Exit:
+    async def card() -> Exit:
+        async with opened_predictor(asked.url) as predictor:
+            output.write((await predictor.card()).model_dump_json(indent=2) + "\n")
+        return Exit.FINE
+
+    return asyncio.run(card())
+
+
+def _mcp(asked: argparse.Namespace) -> Exit:
+    try:
+        from service import mcp
+    except ModuleNotFoundError as error:
+        raise Unavailable("the MCP SDK is not installed: pip install --no-deps -r requirements/mcp.txt") from error
+    mcp.serve(asked.url)
+    return Exit.FINE
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], Exit]] = {
+    "predict": _predict,
+    "serve": _serve,
+    "model": _model,
+    "mcp": _mcp,
+    "openapi": _openapi,
+}
+
+
+async def _terminable(work: Coroutine[Any, Any, Exit]) -> Exit:
+    """Await `work`; SIGTERM cancels it as Ctrl-C does, so that what it holds is released."""
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work

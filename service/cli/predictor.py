@@ -1,0 +1,43 @@
+"""What answers a clip: the pipeline in this process (`local`) or a server (`remote`), behind one seam."""
+
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from service import schemas
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of every clip; the names and meanings of `POST /predict`.
+
+    Attributes:
+        top: how many relations are listed, None for all.
+        traits: None for all that are offered.
+        figure: (format, kind) of the figure that is also wanted.
+    """
+
+    top: int | None = 5
+    traits: tuple[schemas.Trait, ...] | None = None
+    mirrored: bool = False
+    explain: bool = False
+    figure: tuple[schemas.FigureFormat, schemas.FigureKind] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    prediction: schemas.Prediction
+    figure: bytes | None
+
+
+class Predictor(Protocol):
+    parallel: int
+    """Clips that it answers at once without being slowed down."""
+
+    async def card(self) -> schemas.ModelCard:
+        """What would answer. Raises Unavailable."""
+
+    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
+        """Answer one clip, a seekable file that is not closed here. Raises Refused, Unavailable, Usage."""
+
+    async def close(self) -> None:
+        """Release everything."""

@@ -1,0 +1,116 @@
+"""Answers of a server, by HTTP."""
+
+import asyncio
+from typing import BinaryIO, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service import schemas
+from service.cli.exits import Refused, Unavailable, Usage
+from service.cli.predictor import Answer, Wanted
+
+PARALLEL = 4
+CONNECT_S, ANSWER_S = 10, 300
+"""Longest wait for a connection, and for any sign of an answer."""
+WAITS_S = (1, 2, 4, 8, 16)
+"""Before each further attempt, where a server that had answered is away, or overloaded and does not say how long."""
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+class RemotePredictor:
+    """A server at `url`, which may have a path."""
+
+    def __init__(self, url: str, parallel: int | None = None) -> None:
+        """Raises Usage where `url` is none."""
+        self.parallel = parallel or PARALLEL
+        self._url = url
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=url,
+                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=None),
+                limits=httpx.Limits(max_connections=self.parallel),
+            )
+            if httpx.URL(url).scheme not in ("http", "https"):
+                raise httpx.InvalidURL("not http")
+        except httpx.InvalidURL as error:
+            raise Usage(f"{url}: not a URL; try http://127.0.0.1:8080") from error
+
+    async def card(self) -> schemas.ModelCard:
+        try:
+            response = await self._client.get("/model")
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self._url}: no server answers there") from error
+        if not response.is_success:
+            raise Unavailable(f"{self._url}: {_problem(response).detail}")
+        return self._parsed(schemas.ModelCard, response)
+
+    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
+        asked: dict[str, str] = {"mirrored": _flag(wanted.mirrored)}
+        if wanted.traits:
+            asked["traits"] = ",".join(wanted.traits)
+        listed = {"top": str(wanted.top or "all"), "explain": _flag(wanted.explain)}
+        response = await self._post("/predict", clip, asked | listed)
+        figure = None
+        if wanted.figure:
+            format, kind = wanted.figure
+            figure = (await self._post("/figure", clip, asked | {"format": format, "kind": kind})).content
+        return Answer(self._parsed(schemas.Prediction, response), figure)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _post(self, route: str, clip: BinaryIO, asked: dict[str, str]) -> httpx.Response:
+        """The answer, asked for again while the server is away for the moment."""
+        for wait_s in (*WAITS_S, None):
+            clip.seek(0)
+            away = "went away"
+            try:
+                response = await self._client.post(route, params=asked, files={"video": ("clip", clip)})
+                if response.is_success:
+                    return response
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise _refusal(_problem(response))
+                away = _problem(response).detail
+                wait_s = wait_s and max(wait_s, _retry_after_s(response))
+            except httpx.ReadTimeout as error:
+                raise Refused("timeout", f"No answer came within {ANSWER_S} s.") from error
+            except httpx.TransportError:
+                pass
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+        raise Unavailable(f"{self._url}: {away}")
+
+    def _parsed(self, schema: type[Parsed], response: httpx.Response) -> Parsed:
+        try:
+            return schema.model_validate_json(response.content)
+        except ValidationError as error:
+            raise Unavailable(f"{self._url}: answers in a form that this version does not know") from error
+
+
+def _flag(value: bool) -> str:
+    return str(value).lower()
+
+
+def _retry_after_s(response: httpx.Response) -> int:
+    told = response.headers.get("retry-after", "")
+    return int(told) if told.isdigit() else 0
+
+
+def _problem(response: httpx.Response) -> schemas.Problem:
+    """What the server says is wrong; where it is something else than a gateway of this kind, its status."""
+    try:
+        return schemas.Problem.model_validate_json(response.content)
+    except ValidationError:
+        status = response.status_code
+        detail = f"The server answered with status {status}."
+        return schemas.Problem(
+            type="about:blank", title="", status=status, code=f"http_{status}", detail=detail, request_id=""
+        )
+
+
+def _refusal(problem: schemas.Problem) -> Refused | Usage:
+    if problem.code == "invalid_parameter":
+        return Usage(problem.detail)
+    return Refused(problem.code, problem.detail)
