@@ -62,11 +62,11 @@ class Source:
             raise ValueError(f"{path}: no still is named {{age}}_{{gender 0|1}}_*.jpg")
         self.entries = [Entry(name, int(match[1]), GENDERS[int(match[2])]) for name, match in found]
 
-    def only(self, part: str, split: Path = SPLIT) -> list[Entry]:
-        """The entries of one part ("train", "test", ...) of the split that the networks for stills are trained by."""
+    def only(self, parts: Collection[str], split: Path = SPLIT) -> list[Entry]:
+        """The entries of some parts ("train", "test", ...) of the split that the networks for stills are trained by."""
         stored = json.loads(split.read_text())
         held = {key: name for name, keys in stored.items() if isinstance(keys, list) for key in keys}
-        return [entry for entry in self.entries if held.get(name_key(Path(entry.path).name), "train") == part]
+        return [entry for entry in self.entries if held.get(name_key(Path(entry.path).name), "train") in parts]
 
     def read(self, path: str) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB. Raises ValueError where it cannot be decoded."""

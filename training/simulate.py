@@ -27,6 +27,7 @@ from training.planted import LABELS, draw_planted_plan, lag_s
 from training.portraits import Source, digest, portrait
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
+from training.still_split import PARTS
 
 VERSION = 1
 """Grows whenever the same options give other frames."""
@@ -47,7 +48,7 @@ def plan_of(clip: Clip, options: dict[str, Any], rng: np.random.Generator) -> Sm
 def describe(source: Source, options: dict[str, Any]) -> dict[str, Any]:
     """Everything about the set, before a frame is rendered: what `simulated.json` holds."""
     seed, label = options["seed"], options["label"]
-    entries = source.only(options["part"]) if options["part"] else source.entries
+    entries = source.only(options["parts"]) if options["parts"] else source.entries
     cast = draw_cast(source, entries, options["subjects"], options["clips"], label, np.random.default_rng([seed, 0]))
     clips = {}
     for number, clip in enumerate(cast):
@@ -161,7 +162,9 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, d
     parser.add_argument("--subjects", type=int, default=400)
     parser.add_argument("--clips", type=int, default=1240)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--part", help="only the stills of this part of the split (train, validation, ...)")
+    parser.add_argument(
+        "--parts", nargs="+", choices=tuple(PARTS), help="only the stills of these parts of training.still_split"
+    )
     parser.add_argument("--planted", metavar="A,B", help="two regions whose timing alone carries the label")
     parser.add_argument("--label", choices=LABELS, help="how the timing carries it; default additive")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -177,7 +180,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, d
         "version": VERSION,
         "stills": given.stills.name,
         "stills_sha256": digest(given.stills),
-        "part": given.part,
+        "parts": given.parts,
         "subjects": given.subjects,
         "clips": given.clips,
         "seed": given.seed,
