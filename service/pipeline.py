@@ -8,21 +8,24 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.ahead import ahead
 from service.backends.base import Arrays, Backend, Model
+from service.progress import Progress
 from smile.course import SmileCourse, smile_course
 from smile.decoding import DecodeReport, Limits
 from smile.faces import AlignedFace, FaceReport, align
+from smile.recording import Recording
 from smile.regions import PAIRS, REGIONS
 from smile.sequence import Sequence, Stretch
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
@@ -32,6 +35,8 @@ DECODED_AHEAD = 3
 """Frames decoded and converted before the aligner asks for them; each may be megabytes."""
 BLOCKS_IN_FLIGHT = 4
 """Blocks of one clip that may be in the backbone at once."""
+
+Result = TypeVar("Result")
 
 
 def _masks() -> NDArray[np.float32]:
@@ -102,7 +107,14 @@ class Pipeline:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="clip")
 
     async def read(
-        self, clip: BinaryIO, *, mirrored: bool = False, explain: bool = False, picture: bool = False
+        self,
+        clip: BinaryIO,
+        *,
+        mirrored: bool = False,
+        explain: bool = False,
+        picture: bool = False,
+        recording: Recording | None = None,
+        progress: Progress | None = None,
     ) -> Reading:
         """Read one clip.
 
@@ -111,6 +123,8 @@ class Pipeline:
             mirrored: the clip shows its subject as in a mirror; the faces are turned back before the network sees them.
             explain: also measure what zeroing each region and each pair does.
             picture: also keep what figures are drawn from.
+            recording: gathers what the film of the clip is drawn from.
+            progress: follows the clip while it is read.
 
         Raises:
             SmileError: the clip cannot be answered.
@@ -118,13 +132,17 @@ class Pipeline:
             CancelledError: the task was cancelled; the work stops within one block.
         """
         executor = _Executor(self._backend, asyncio.get_running_loop())
-        job = _Job(await self._backend.model(), executor, mirrored, explain, picture)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, job.read, clip, self._limits)
+        job = _Job(await self._backend.model(), executor, mirrored, explain, picture, recording)
+        return await self.run(partial(job.read, clip, self._limits, progress), job.cancelled)
+
+    async def run(self, work: Callable[[], Result], cancelled: threading.Event) -> Result:
+        """Do some work on a thread of the pipeline; where the task is cancelled, set `cancelled` and await its end."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
-            return await asyncio.shield(work)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
-            job.cancelled.set()
-            await asyncio.gather(work, return_exceptions=True)
+            cancelled.set()
+            await asyncio.gather(running, return_exceptions=True)
             raise
 
     async def close(self) -> None:
@@ -159,26 +177,40 @@ class _Executor:
 class _Job:
     """One clip in work, on one thread."""
 
-    def __init__(self, model: Model, executor: _Executor, mirrored: bool, explain: bool, picture: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        executor: _Executor,
+        mirrored: bool,
+        explain: bool,
+        picture: bool,
+        recording: Recording | None,
+    ) -> None:
         self.model = model
         self.executor = executor
         self.mirrored = mirrored
         self.masks = MASKS if explain else MASKS[:1]
         self.picture = picture
+        self.recording = recording
         self.cancelled = threading.Event()
 
-    def read(self, clip: BinaryIO, limits: Limits) -> Reading:
+    def read(self, clip: BinaryIO, limits: Limits, progress: Progress | None) -> Reading:
         rate = self.model.card.frame_rate_hz
         report = FaceReport()
         sequence = Sequence(keep_crops=self.picture)
         with Video(clip, limits, rate) as video:
+            if progress:
+                progress.follow(video.info, video.report)
+            watch = self.recording.watch if self.recording else None
             with (
-                ahead(video.samples(), DECODED_AHEAD, self.cancelled) as samples,
+                ahead(video.samples(watch), DECODED_AHEAD, self.cancelled) as samples,
                 closing(align(samples, report)) as aligned,
             ):
                 faces = _Timed(aligned)
                 for block, features in self._through_backbone(faces):
                     sequence.add(block, features)
+                    if self.recording:
+                        self.recording.track.add(block)
             report.check()
             stretch = sequence.longest_stretch()
             answer = self.executor.submit(RELATIONS, stretch.inputs(self.masks)).result()

@@ -88,6 +88,29 @@ class Converter:
             pixels = _on_black(pixels)
         return _through_tables(pixels, frame.color_trc, frame.color_primaries) if needs_tables(frame) else pixels
 
+    def video(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+        """Convert and resize one frame for an encoder.
+
+        Args: as of `rgb`; even numbers.
+
+        Returns:
+            yuv420p, BT.709 in limited range. What `rgb` treats specially (HDR, wide gamut, alpha) looks as there.
+        """
+        plain = not needs_tables(frame) and not any(component.is_alpha for component in frame.format.components)
+        source = frame if plain else VideoFrame.from_ndarray(self.rgb(frame, width, height), "rgb24")
+        return self._reformatter.reformat(
+            source,
+            width=width,
+            height=height,
+            format="yuv420p",
+            src_colorspace=_matrix(frame) if plain else None,
+            src_color_range=_range(frame) if plain else ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA if width < source.width else Interpolation.BILINEAR,
+            threads=1,
+        )
+
 
 def working_size(frame: VideoFrame, width: int, height: int) -> tuple[int, int]:
     """The (width, height) at which a frame that is shown at `width` x `height` is best converted."""

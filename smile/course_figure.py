@@ -29,7 +29,7 @@ def course(
     measured = np.isfinite(mouth_ratios)
     left, right, top, bottom = MARGIN + 52, WIDTH - MARGIN - 8, 150, 350
     span = (float(times_s[0]), max(float(times_s[-1]), float(times_s[0]) + 1e-3))
-    low, high = _range(mouth_ratios[measured])
+    low, high = ratio_range(mouth_ratios[measured])
 
     def x(seconds: float) -> float:
         return left + (right - left) * (seconds - span[0]) / (span[1] - span[0])
@@ -38,10 +38,10 @@ def course(
         return bottom - (bottom - top) * (ratio - low) / (high - low)
 
     parts = [heading(title, "Distance of the mouth corners / distance of the outer eye corners.", theme)]
-    for ratio in _ticks(low, high, 4):
+    for ratio in ticks(low, high, 4):
         parts.append(element("line", x1=left, x2=right, y1=y(ratio), y2=y(ratio), stroke=theme.line))
         parts.append(text(left - 10, y(ratio) + 5, f"{ratio:.2f}", fill=theme.muted, size=14, text_anchor="end"))
-    for seconds in _ticks(*span, 7):
+    for seconds in ticks(*span, 7):
         parts.append(text(x(seconds), bottom + 38, f"{seconds:g}", fill=theme.muted, size=14, text_anchor="middle"))
     parts.append(text(right, bottom + 60, "seconds", fill=theme.muted, size=14, text_anchor="end"))
     parts += [
@@ -70,7 +70,7 @@ def course(
     return Panel(title, _in_words(smile), bottom + 112, "".join(parts))
 
 
-def _range(ratios: NDArray[np.float64]) -> tuple[float, float]:
+def ratio_range(ratios: NDArray[np.float64]) -> tuple[float, float]:
     """Limits of the axis: what was measured, but at least 0.2, so that noise does not look like a smile."""
     if not len(ratios):
         return 0.4, 0.8
@@ -79,7 +79,7 @@ def _range(ratios: NDArray[np.float64]) -> tuple[float, float]:
     return low - spare, high + spare
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
+def ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers between the two, at most `most` + 1 of them."""
     rough = (high - low) / most
     power = 10.0 ** np.floor(np.log10(rough))

@@ -45,7 +45,7 @@ def _side(region: Region) -> str:
     return f"subject's {region.anatomical_side}" if region.anatomical_side else ""
 
 
-def _scale(importance: Importance) -> float:
+def top_of_scale(importance: Importance) -> float:
     """Top of the colour scale. It begins at 0, and an equal share is never above its middle: equal looks equal."""
     return max(2 * EQUAL_SHARE, float(importance.max()))
 
@@ -75,7 +75,7 @@ def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray
         names = ", ".join(spoken(REGIONS[i]) for i in best.regions)
         words.append(f"Strongest {kind} of regions for {trait}: {names}, importance {best.importance:.3f}.")
     bar_top = top + size + 30 + 3 * 25 + 4
-    body.append(_colour_bar(bar_top, _scale(importance), theme))
+    body.append(_colour_bar(bar_top, top_of_scale(importance), theme))
     return Panel(title, " ".join(words), bar_top + 64, "".join(body), photo)
 
 
@@ -89,7 +89,7 @@ def _links(importance: Importance, best: Relation, size: float) -> str:
         if r not in chosen
     ]
     inside = [pair for pair in PAIRS if set(pair) <= set(best.regions)]
-    scale = _scale(importance)
+    scale = top_of_scale(importance)
     for strong in (False, True):
         for pair, weight in zip(PAIRS, importance.tolist(), strict=True):
             if (pair in inside) == strong:
@@ -183,7 +183,7 @@ def matrix(importance: Importance, theme: Theme, *, trait: str) -> Panel:
     title = f"{trait.capitalize()}: importance of every pair"
     left, top = MARGIN + 138, 200
     cell = (WIDTH - MARGIN - 56 - left) / len(REGIONS)
-    scale = _scale(importance)
+    scale = top_of_scale(importance)
     parts = [heading(title, f"Percent; all {len(PAIRS)} pairs add up to 100. {SIDES_NOTE.capitalize()}.", theme)]
     for region in REGIONS:
         middle = (region.id + 0.5) * cell

@@ -133,21 +133,38 @@ def png(panels: Sequence[Panel], theme: Theme, zoom: float = PNG_ZOOM) -> bytes:
     )
     outline = f"M0 0H{WIDTH}V{height:g}H0z{holes}"
     background = element("path", d=outline, fill=theme.background, fill_rule="evenodd")
-    drawing = resvg_py.svg_to_bytes(
-        _document(panels, height, background),
-        width=round(WIDTH * zoom),
-        skip_system_fonts=True,
-        font_files=_font_files(),
-        font_family="DejaVu Sans",
-        sans_serif_family="DejaVu Sans",
-    )
+    drawing = _rendered(_document(panels, height, background), round(WIDTH * zoom))
     if not holes:
-        return bytes(drawing)
-    canvas = np.asarray(cv2.imdecode(np.frombuffer(drawing, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
+        return drawing
+    canvas = _decoded(drawing)
     for top, photo in _photos(panels):
         for x, y in photo.places:
             _lay_under(canvas, photo, x * zoom, (top + y) * zoom, photo.size * zoom)
     return cv2.imencode(".png", np.ascontiguousarray(canvas[:, :, :3]))[1].tobytes()
+
+
+def transparency(body: str, width: float, height: float) -> NDArray[np.uint8]:
+    """(height, width, 4) uint8 BGRA, straight alpha, of SVG elements on nothing, one pixel for each unit."""
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" font-family="{FONT}">'
+    return _decoded(_rendered(f"{svg}{_gradient()}{body}</svg>", round(width)))
+
+
+def _rendered(svg: str, width: int) -> bytes:
+    """PNG of a document, `width` pixels wide."""
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg,
+            width=width,
+            skip_system_fonts=True,
+            font_files=_font_files(),
+            font_family="DejaVu Sans",
+            sans_serif_family="DejaVu Sans",
+        )
+    )
+
+
+def _decoded(drawing: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(drawing, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
 def _lay_under(canvas: NDArray[np.uint8], photo: Photo, x: float, y: float, size: float) -> None:

@@ -5,7 +5,7 @@ never from a frame index. Memory does not grow with the length of the clip.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -35,6 +35,8 @@ TIME_TOLERANCE_S = 1e-3
 TIE_S = 1e-6
 
 Item = TypeVar("Item")
+Watch = Callable[[float, av.VideoFrame, Geometry], None]
+"""Is shown every decoded frame: its presentation time (the first is 0), the frame, and how it is to be turned."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,17 @@ class Video:
         self._first = None
         self._resources.close()
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self, watch: Watch | None = None) -> Iterator[Sample]:
         """Stream the clip once, on the grid. Only frames that are used are converted.
+
+        Args:
+            watch: called with all frames, also those that are not used.
 
         Raises:
             VideoTooLong, FrameTooLarge: when the clip turns out to be larger than its header said.
         """
-        for instants, time_s, frame in resample(self._counted(), self._grid):
+        frames = self._counted() if watch is None else self._watched(watch)
+        for instants, time_s, frame in resample(frames, self._grid):
             self.report.last_instant = instants[-1]
             kept = tuple(k for k in instants if k % stride_at(k) == 0)
             if kept:
@@ -180,6 +186,11 @@ class Video:
             yield first
         del first
         yield from self._frames
+
+    def _watched(self, watch: Watch) -> Iterator[tuple[float, av.VideoFrame]]:
+        for time_s, frame in self._counted():
+            watch(time_s, frame, self._geometry_of(frame))
+            yield time_s, frame
 
     def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Convert, make square, turn upright; a frame of another size is fitted into the size of the first."""

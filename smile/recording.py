@@ -1,0 +1,163 @@
+"""What the film of a clip is drawn from, gathered while the clip is read: its pictures in small, and where the face is.
+
+What is drawn is known only at the clip's end, so the pictures are stored: reduced, almost without loss, by a codec
+that is a third of the cost of H.264 to write and to read. They lie in a temporary file without a name, which is gone
+when the recording is closed or the process ends.
+"""
+
+import tempfile
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
+from types import TracebackType
+from typing import Self, cast
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from smile.colour import Converter
+from smile.geometry import Geometry
+from smile.track import Track
+
+LONG_SIDE_PX = (480, 960)
+"""The longer side of the pictures: a clip within these limits keeps its size, others are reduced or enlarged."""
+MIN_INTERVAL_S = 1 / 45
+"""A frame sooner after the last one that was stored is left out: 50 and 60 frames a second become 25 and 30."""
+CODEC, CONTAINER = "mpeg4", "matroska"
+QUANTISER = "2"
+KEY_FRAME_EVERY = "12"
+FRAME_TIME = Fraction(1, 1000)
+"""Time base of the stored pictures, which are only numbered: their times are kept beside them."""
+WAITING = 3
+"""Decoded frames, each of megabytes, that may wait to be stored."""
+BLACK = (16, 128, 128)
+"""Y, U, V in limited range."""
+
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Y (H, W), U and V (H/2, W/2) of a yuv420p frame, written through to it."""
+
+
+def planes(frame: av.VideoFrame) -> Planes:
+    """Views of the pixels of a yuv420p frame."""
+    y, u, v = (
+        np.frombuffer(cast(bytes, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    )
+    return y, u, v
+
+
+def recorded_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height), even, at which a clip that is shown at `width` x `height` is stored."""
+    low, high = LONG_SIDE_PX
+    scale = min(max(max(width, height), low), high) / max(width, height)
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+class Recording:
+    """The pictures of one clip. A context manager; `watch` and then `pictures`, each by one thread at a time.
+
+    Attributes:
+        track: to be filled by whoever aligns the clip.
+        size: (width, height) of the pictures; (0, 0) before the first.
+        times_s: presentation time of each picture.
+    """
+
+    def __init__(self) -> None:
+        self.track = Track()
+        self.size = (0, 0)
+        self.times_s = array("d")
+        self._file = tempfile.TemporaryFile()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._waiting: deque[Future[None]] = deque()
+        self._converter = Converter()
+        self._stored = 0
+        self._output: tuple[OutputContainer, VideoStream] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        with suppress(OSError, av.FFmpegError):  # of a full disk, about which `watch` has complained
+            self._finish()
+        self._file.close()
+
+    def watch(self, time_s: float, frame: av.VideoFrame, geometry: Geometry) -> None:
+        """Take one decoded frame (`smile.video.Watch`). Raises what went wrong with an earlier one, such as OSError."""
+        if self.times_s and time_s - self.times_s[-1] < MIN_INTERVAL_S:
+            return
+        self.times_s.append(time_s)
+        self._waiting.append(self._thread.submit(self._store, frame, geometry))
+        if len(self._waiting) > WAITING:
+            self._waiting.popleft().result()
+
+    def pictures(self) -> Iterator[tuple[float, Planes]]:
+        """The recorded (presentation time, picture), upright, in order; yuv420p, BT.709, limited range."""
+        for stored in self._waiting:
+            stored.result()
+        self._waiting.clear()
+        self._finish()
+        self._file.seek(0)
+        with av.open(self._file, "r", format=CONTAINER) as recorded:
+            recorded.streams.video[0].codec_context.thread_count = 1
+            for time_s, frame in zip(self.times_s, recorded.decode(video=0), strict=True):
+                yield time_s, planes(frame)
+
+    def _finish(self) -> None:
+        output, self._output = self._output, None
+        if output is not None:
+            container, stream = output
+            with container:
+                container.mux(stream.encode())
+
+    def _store(self, frame: av.VideoFrame, geometry: Geometry) -> None:
+        if self._output is None:
+            self.size = recorded_size(*geometry.shown)
+            self._output = self._opened()
+        container, stream = self._output
+        picture = self._picture(frame, geometry)
+        picture.pts, picture.time_base = self._stored, FRAME_TIME
+        self._stored += 1
+        container.mux(stream.encode(picture))
+
+    def _opened(self) -> tuple[OutputContainer, VideoStream]:
+        container = av.open(self._file, "w", format=CONTAINER)
+        options = {"qmin": QUANTISER, "qmax": QUANTISER, "g": KEY_FRAME_EVERY}
+        stream = cast(VideoStream, container.add_stream(CODEC, rate=1 / FRAME_TIME, options=options))
+        stream.width, stream.height = self.size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        return container, stream
+
+    def _picture(self, frame: av.VideoFrame, geometry: Geometry) -> av.VideoFrame:
+        """Reduced and upright; a frame of another shape is fitted into the size of the first, on black."""
+        width, height = _fitted(geometry.shown, self.size)
+        stored = (height, width) if geometry.transpose else (width, height)
+        small = self._converter.video(frame, *stored)
+        upright = not (geometry.transpose or geometry.mirror_x or geometry.mirror_y)
+        if upright and (width, height) == self.size:
+            return small
+        picture = av.VideoFrame(*self.size, "yuv420p")
+        left, top = (self.size[0] - width) // 4 * 2, (self.size[1] - height) // 4 * 2
+        for target, source, black, factor in zip(planes(picture), planes(small), BLACK, (1, 2, 2), strict=True):
+            target[:] = black
+            rows = slice(top // factor, (top + height) // factor)
+            target[rows, left // factor : (left + width) // factor] = geometry.upright(source)
+        return picture
+
+
+def _fitted(shown: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest even size of the shape of `shown` within `size`; `size` itself where the shapes agree."""
+    if recorded_size(*shown) == size:
+        return size
+    scale = min(size[0] / shown[0], size[1] / shown[1])
+    width, height = (max(2, 2 * int(length * scale / 2)) for length in shown)
+    return width, height
