@@ -7,13 +7,16 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 export HOST PORT
 
-.PHONY: serve predict test triton bench study-tiny study weights check format openapi clean
+.PHONY: serve predict mcp test triton bench study-tiny study weights check format openapi clean
 
 serve: $(VENV)/serve.stamp  ## Serve on HOST:PORT (127.0.0.1:8080)
 	@exec $(BIN)/smile serve
 
 predict: $(VENV)/serve.stamp  ## VIDEO=clip.mp4: one prediction, JSON and nothing else on standard output
 	@exec $(BIN)/smile predict "$(VIDEO)" $(if $(MIRRORED),--mirrored) $(if $(EXPLAIN),--explain)
+
+mcp: $(VENV)/mcp.stamp  ## Install what `smile mcp` needs, and print what an MCP client is told
+	@echo '{"mcpServers": {"smile": {"command": "$(abspath $(BIN)/smile)", "args": ["mcp"]}}}'
 
 test: $(VENV)/dev.stamp  ## All tests (TESTS=path to choose)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(TESTS)
@@ -54,7 +57,11 @@ $(VENV)/serve.stamp: requirements/serve.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >&2
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp
+$(VENV)/mcp.stamp: requirements/mcp.txt $(VENV)/serve.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/mcp.txt >&2
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/mcp.stamp
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt >&2
 	@touch $@

@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     serve.description = "Serve the API and the page. Everything else is set by SMILE_... variables: see the README."
     serve.add_argument("--host", default=os.environ.get("HOST", HOST), help="default: HOST or %(default)s")
     serve.add_argument("--port", type=int, default=os.environ.get("PORT", PORT), help="default: PORT or %(default)s")
+    worker = commands.add_parser("worker", help="do the jobs that gateways put into Redis")
+    worker.description = (
+        "Do jobs until stopped. SMILE_JOBS=redis://... names the queue, for gateways and workers alike."
+    )
     card = commands.add_parser("model", help="print the card of the weights")
     card.description = "Print the card of the weights as JSON: what they are, what they were trained on, their licence."
     _url(card)

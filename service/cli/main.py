@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from types import FrameType
 from typing import Any
 
 from service.cli import output
@@ -51,13 +52,31 @@ def _serve(asked: argparse.Namespace) -> Exit:
 
     serving = settings()
     logs.configure(serving.log_level)
-    uvicorn.run(
-        create_app(serving),
+    app = create_app(serving)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.stopping = True  # ends streams of events, which uvicorn would wait for
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app,
         host=asked.host,
         port=asked.port,
         log_config=None,
         timeout_graceful_shutdown=int(serving.deadline_s),
     )
+    Server(config).run()
+    return Exit.FINE
+
+
+def _worker(asked: argparse.Namespace) -> Exit:
+    from service.jobs import worker
+
+    working = settings()
+    if working.jobs == "inprocess":
+        raise Usage("workers share a queue: set SMILE_JOBS=redis://host:port for them and for the gateways")
+    worker.work(working)
     return Exit.FINE
 
 
@@ -78,7 +97,7 @@ def _mcp(asked: argparse.Namespace) -> Exit:
     try:
         from service import mcp
     except ModuleNotFoundError as error:
-        raise Unavailable("the MCP SDK is not installed: pip install --no-deps -r requirements/mcp.txt") from error
+        raise Unavailable("the MCP SDK is not installed: run `make mcp`") from error
     mcp.serve(asked.url)
     return Exit.FINE
 
@@ -86,6 +105,7 @@ def _mcp(asked: argparse.Namespace) -> Exit:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], Exit]] = {
     "predict": _predict,
     "serve": _serve,
+    "worker": _worker,
     "model": _model,
     "mcp": _mcp,
     "openapi": _openapi,

@@ -5,7 +5,7 @@ import sys
 
 BLOCKED = """
 import sys
-for name in ("torch", "networks", "training", "export", "onnx", "jax", "jaxlib", "sounddevice"):
+for name in ("torch", "networks", "training", "export", "onnx", "jax", "jaxlib", "sounddevice", "mcp"):
     sys.modules[name] = None
 import service.app, service.__main__, service.backends.inprocess, service.backends.triton, smile.faces, smile.video
 """
