@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import BinaryIO
 
 from service import answer, figure, schemas
@@ -49,7 +50,7 @@ class LocalPredictor:
             )
             return Answer(
                 answer.prediction(
-                    reading,
+                    replace(reading, picture=None),
                     request_id="local",
                     traits=traits,
                     top=wanted.top,

@@ -108,7 +108,7 @@ def json_line(result: Result) -> str:
 
 
 def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
-    if next(lines) != HEADER:
+    if next(lines, "") != HEADER:
         raise ValueError("other columns")
     yield from ((row["clip"], bool(row["error_code"])) for row in csv.DictReader(lines, COLUMNS, strict=True))
 
@@ -143,9 +143,10 @@ class ResultsFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.done = self._read()
-        except BlockingIOError as error:
-            raise Usage(f"{path}: another run writes to it") from error
-        except (ValueError, LookupError, TypeError, csv.Error) as error:
+        except (BlockingIOError, ValueError, LookupError, TypeError, csv.Error) as error:
+            self._file.close()
+            if isinstance(error, BlockingIOError):
+                raise Usage(f"{path}: another run writes to it") from error
             raise Usage(f"{path}: holds something else than results of this version; choose another name") from error
 
     def _read(self) -> dict[str, bool]:
