@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 
 import smile
-from service import answer, figure, page, problems, schemas
+from service import answer, examples, figure, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
 from service.backends.base import BackendUnavailable
@@ -112,6 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(figure.router)
     page.install(app)
     problems.install(app)
+    examples.install(app)
     app.add_middleware(UploadGuard, gate=gate, max_bytes=settings.max_upload_bytes, pause_s=settings.upload_pause_s)
     app.add_middleware(RequestScope, metrics=metrics)
     app.add_middleware(page.BrowserPolicy)

@@ -15,6 +15,9 @@ CONNECT_S, ANSWER_S = 10, 300
 """Longest wait for a connection, and for any sign of an answer."""
 WAITS_S = (1, 2, 4, 8, 16)
 """Before each further attempt, where a server that had answered is away, or overloaded and does not say how long."""
+AWAY = {429, 502, 503}
+"""Statuses that pass: of the gateway, or of a proxy before it."""
+NOT_A_GATEWAY = "not_a_gateway"
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -70,9 +73,10 @@ class RemotePredictor:
                 response = await self._client.post(route, params=asked, files={"video": ("clip", clip)})
                 if response.is_success:
                     return response
-                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    raise _refusal(_problem(response))
-                away = _problem(response).detail
+                problem = _problem(response)
+                if response.status_code not in AWAY:
+                    raise self._failure(problem)
+                away = problem.detail
                 wait_s = wait_s and max(wait_s, _retry_after_s(response))
             except httpx.ReadTimeout as error:
                 raise Refused("timeout", f"No answer came within {ANSWER_S} s.") from error
@@ -81,6 +85,14 @@ class RemotePredictor:
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
         raise Unavailable(f"{self._url}: {away}")
+
+    def _failure(self, problem: schemas.Problem) -> Refused | Usage | Unavailable:
+        """What a problem means: only what is said of the clip itself is final."""
+        if problem.code == NOT_A_GATEWAY:
+            return Unavailable(f"{self._url}: {problem.detail}")
+        if problem.code == "invalid_parameter":
+            return Usage(problem.detail)
+        return Refused(problem.code, problem.detail)
 
     def _parsed(self, schema: type[Parsed], response: httpx.Response) -> Parsed:
         try:
@@ -99,18 +111,12 @@ def _retry_after_s(response: httpx.Response) -> int:
 
 
 def _problem(response: httpx.Response) -> schemas.Problem:
-    """What the server says is wrong; where it is something else than a gateway of this kind, its status."""
+    """What the server says is wrong; its status, where something else than a gateway answers."""
     try:
         return schemas.Problem.model_validate_json(response.content)
     except ValidationError:
         status = response.status_code
-        detail = f"The server answered with status {status}."
+        detail = f"answers with status {status} and no problem of this API"
         return schemas.Problem(
-            type="about:blank", title="", status=status, code=f"http_{status}", detail=detail, request_id=""
+            type="about:blank", title="", status=status, code=NOT_A_GATEWAY, detail=detail, request_id=""
         )
-
-
-def _refusal(problem: schemas.Problem) -> Refused | Usage:
-    if problem.code == "invalid_parameter":
-        return Usage(problem.detail)
-    return Refused(problem.code, problem.detail)
