@@ -35,8 +35,8 @@ class Plan:
     rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: float = 0.04
-    cool_down: float = 0.4
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.5, 64), (0.72, 80), (0.87, 96))
+    cool_down: float = 0.63
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.36, 64), (0.6, 80), (0.8, 96))
     balance: float = 0.4
     age_spread: tuple[float, float] = (1.0, 0.04)
     age_error_weight: float = 0.1
