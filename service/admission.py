@@ -29,11 +29,16 @@ class Gate:
     def waiting(self) -> int:
         return max(0, self.inside - self._concurrency)
 
+    @property
+    def retry_after_s(self) -> int:
+        """Whole seconds until one more probably gets a place."""
+        rounds = (self.waiting + 1) / self._concurrency
+        return max(1, math.ceil(rounds * self._mean_s))
+
     def check(self) -> None:
         """Raise Overloaded where `slot` would."""
         if self.inside >= self._room:
-            rounds = (self.waiting + 1) / self._concurrency
-            raise Overloaded(max(1, math.ceil(rounds * self._mean_s)))
+            raise Overloaded(self.retry_after_s)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

@@ -8,12 +8,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.types import Scope
 
 import smile
 from service import answer, examples, figure, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
 from service.backends.base import BackendUnavailable
+from service.jobs import create_jobs, routes
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.settings import Settings
@@ -92,11 +94,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = create_backend(settings)
         service = app.state.service = Service(settings, backend)
+        jobs = app.state.jobs = create_jobs(settings, backend, metrics)
         try:
             yield
         finally:
+            await jobs.close()
             await service.pipeline.close()
             await backend.close()
+
+    async def admit(scope: Scope) -> None:
+        if scope["path"] == routes.PATH:
+            await app.state.jobs.check()
+        else:
+            gate.check()
 
     app = FastAPIOffline(  # the documentation page loads nothing from elsewhere
         redoc_url=None,
@@ -108,12 +118,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.gate = gate
     app.state.metrics = metrics
+    app.state.stopping = False
     app.include_router(router)
     app.include_router(figure.router)
+    app.include_router(routes.router)
     page.install(app)
     problems.install(app)
     examples.install(app)
-    app.add_middleware(UploadGuard, gate=gate, max_bytes=settings.max_upload_bytes, pause_s=settings.upload_pause_s)
+    app.add_middleware(UploadGuard, admit=admit, max_bytes=settings.max_upload_bytes, pause_s=settings.upload_pause_s)
     app.add_middleware(RequestScope, metrics=metrics)
     app.add_middleware(page.BrowserPolicy)
     return app

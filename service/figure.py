@@ -1,17 +1,19 @@
 """`POST /figure`: what a reading looks like, as PNG or SVG."""
 
 import asyncio
-from typing import Annotated, get_args
+from typing import Annotated, Any, Protocol, get_args
 
 import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from service import schemas
-from service.pipeline import Reading
+from service.pipeline import Picture
 from service.schemas import EXPLAINED, FigureFormat, FigureKind
 from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
 from smile import course_figure, figures, svg
+from smile.course import SmileCourse
 from smile.regions import REGIONS
 from smile.svg import Panel, ThemeName
 from smile.tensors import GENDERS
@@ -25,8 +27,33 @@ KIND = (
 )
 TRAIT = "The trait whose relations are drawn. Default: the first of `traits`."
 THEME = "Default `light`."
+RESPONSE: dict[str, Any] = {
+    "description": "The figure.",
+    "content": {
+        MEDIA_TYPES["png"]: {"schema": {"type": "string", "format": "binary"}},
+        MEDIA_TYPES["svg"]: {"schema": {"type": "string"}},
+    },
+}
+NOT_STORED = {"Cache-Control": "no-store"}
 
 router = APIRouter()
+
+
+class Drawable(Protocol):
+    """What figures are drawn from: the attributes of a Reading with its picture, explained where effects are drawn."""
+
+    @property
+    def age(self) -> NDArray[np.float32]: ...
+    @property
+    def gender(self) -> NDArray[np.float32]: ...
+    @property
+    def age_importance(self) -> NDArray[np.float32]: ...
+    @property
+    def gender_importance(self) -> NDArray[np.float32]: ...
+    @property
+    def course(self) -> SmileCourse: ...
+    @property
+    def picture(self) -> Picture | None: ...
 
 
 class Look(BaseModel):
@@ -63,16 +90,7 @@ def _look(
     description="Takes the parameters of `/predict` and refuses what it refuses. "
     "`top`, `explain` and `picture` do not change the figure.",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The figure.",
-            "content": {
-                MEDIA_TYPES["png"]: {"schema": {"type": "string", "format": "binary"}},
-                MEDIA_TYPES["svg"]: {"schema": {"type": "string"}},
-            },
-        },
-        **PROBLEMS,
-    },
+    responses={200: RESPONSE, **PROBLEMS},
 )
 async def figure(
     request: Request, service: Served, video: Clip, asked: Asked, look: Annotated[Look, Depends(_look)]
@@ -80,17 +98,20 @@ async def figure(
     trait = look.trait or asked.traits[0]
     check_offered(service.settings, trait, "trait")
     reading = await read(request, service, video, mirrored=asked.mirrored, explain=look.kind in EXPLAINED, picture=True)
+    return await answered(reading, trait, look)
+
+
+async def answered(reading: Drawable, trait: schemas.Trait, look: Look) -> Response:
     image = await asyncio.to_thread(drawn, reading, trait, look)
     name = f"smile-{look.kind}-{trait}.{look.format}"
     return Response(
         image,
         media_type=MEDIA_TYPES[look.format],
-        headers={"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"},
+        headers={"Content-Disposition": f'inline; filename="{name}"', **NOT_STORED},
     )
 
 
-def drawn(reading: Reading, trait: schemas.Trait, look: Look) -> bytes:
-    """The figure of a reading that was asked for with its picture, and explained where effects are drawn."""
+def drawn(reading: Drawable, trait: schemas.Trait, look: Look) -> bytes:
     kinds = [kind for kind in get_args(FigureKind) if kind != "all"] if look.kind == "all" else [look.kind]
     panels = [_panel(reading, kind, trait, look) for kind in kinds]
     theme = svg.THEMES[look.theme]
@@ -99,7 +120,7 @@ def drawn(reading: Reading, trait: schemas.Trait, look: Look) -> bytes:
     return svg.png(panels, theme)
 
 
-def _panel(reading: Reading, kind: str, trait: schemas.Trait, look: Look) -> Panel:
+def _panel(reading: Drawable, kind: str, trait: schemas.Trait, look: Look) -> Panel:
     theme, picture = svg.THEMES[look.theme], reading.picture
     assert picture is not None
     importance = reading.age_importance if trait == "age" else reading.gender_importance

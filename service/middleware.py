@@ -5,14 +5,15 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.admission import Gate, Overloaded
+from service.admission import Overloaded
 from service.metrics import Metrics
-from service.problems import Refusal, overloaded, problem
+from service.problems import UNEXPECTED, Refusal, overloaded, problem
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class RequestScope:
             log.exception("unexpected error", extra={"request_id": request_id})
             if status:
                 raise  # half an answer is out: only breaking the connection tells the client
-            answer = problem(request_id, 500, "internal_error", "Something went wrong here. It has been logged.")
+            answer = problem(request_id, 500, "internal_error", UNEXPECTED)
             await answer(scope, receive, sending)
         finally:
             seconds = time.perf_counter() - started
@@ -82,11 +83,12 @@ class UploadGuard:
     """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
 
     Applies to POST requests. A refused body is not read to its end: the connection is closed instead.
+    `admit` raises Overloaded or Refusal where there is no place for what a request would bring.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, max_bytes: int, pause_s: float) -> None:
+    def __init__(self, app: ASGIApp, admit: Callable[[Scope], Awaitable[None]], max_bytes: int, pause_s: float) -> None:
         self._app = app
-        self._gate = gate
+        self._admit = admit
         self._max_bytes = max_bytes
         self._pause_s = pause_s
 
@@ -95,12 +97,14 @@ class UploadGuard:
             return await self._app(scope, receive, send)
         request_id = scope["state"]["request_id"]
         try:
-            self._gate.check()
+            await self._admit(scope)
             self._check_headers(Headers(scope=scope))
         except Overloaded as error:
             return await overloaded(request_id, error, _CLOSE)(scope, receive, send)
         except Refusal as error:
-            answer = problem(request_id, error.status_code, error.code, error.detail, _CLOSE)
+            answer = problem(
+                request_id, error.status_code, error.code, error.detail, {**(error.headers or {}), **_CLOSE}
+            )
             return await answer(scope, receive, send)
         arrived = 0
         complete = False

@@ -4,6 +4,7 @@ Unexpected errors are logged with their trace and answered as a plain `internal_
 reaches a client.
 """
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +29,8 @@ _CLIP_STATUS = {
     errors.FaceTooSmall: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooFewFrames: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+_BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway. Try again later."
+UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _HTTP_CODE = {404: "not_found", 405: "method_not_allowed", 400: "invalid_parameter"}
 
@@ -44,7 +47,16 @@ def problem(
     request_id: str, status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """One error response. `code` is also left on the response for the log and the metrics (`x-problem-code`)."""
-    body = Problem(
+    return JSONResponse(
+        _body(request_id, status, code, detail).model_dump(),
+        status,
+        headers={**(headers or {}), "x-problem-code": code},
+        media_type="application/problem+json",
+    )
+
+
+def _body(request_id: str, status: int, code: str, detail: str) -> Problem:
+    return Problem(
         type="about:blank",
         title=_PHRASES.get(status, "Client Closed Request"),
         status=status,
@@ -52,12 +64,30 @@ def problem(
         detail=detail,
         request_id=request_id,
     )
-    return JSONResponse(
-        body.model_dump(),
-        status,
-        headers={**(headers or {}), "x-problem-code": code},
-        media_type="application/problem+json",
+
+
+def of(error: Exception, request_id: str) -> Problem:
+    """What the handlers below would answer to an error of the work on a clip."""
+    if isinstance(error, errors.SmileError):
+        return _body(request_id, _CLIP_STATUS[type(error)], error.code, str(error))
+    if isinstance(error, Refusal):
+        return _body(request_id, error.status_code, error.code, str(error.detail))
+    if isinstance(error, BackendError):
+        return _body(request_id, HTTPStatus.SERVICE_UNAVAILABLE, "backend_unavailable", _BACKEND_AWAY)
+    return _body(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", UNEXPECTED)
+
+
+def no_space() -> Refusal:
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage_full",
+        "There is no room to keep the clip for now. Try again later.",
+        {"Retry-After": "5"},
     )
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def overloaded(request_id: str, error: Overloaded, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -105,7 +135,7 @@ def install(app: FastAPI) -> None:
             request_id(request),
             HTTPStatus.SERVICE_UNAVAILABLE,
             "backend_unavailable",
-            "The model server cannot be reached or does not fit this gateway. Try again later.",
+            _BACKEND_AWAY,
             {"Retry-After": "5"},
         )
 
@@ -119,6 +149,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if is_disk_full(error.__cause__):  # while the upload was put aside
+            log.error("disk full", extra={"request_id": request_id(request)})
+            error = no_space()
         code = error.code if isinstance(error, Refusal) else _HTTP_CODE.get(error.status_code, "invalid_request")
         headers = dict(error.headers) if error.headers else None
         return problem(request_id(request), error.status_code, code, str(error.detail), headers)

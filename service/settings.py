@@ -59,6 +59,19 @@ class Settings(BaseSettings):
     deadline_s: float = Field(default=60, gt=0)
     """Longest time from the end of the upload to the answer."""
 
+    jobs: str = Field(default="inprocess", pattern=r"^(inprocess$|rediss?://|unix://)")
+    """`inprocess`, or the URL of the Redis over which gateways and workers share them."""
+    job_concurrency: int = Field(default=1, ge=1)
+    """Jobs worked on at once, by each gateway (in process) or each worker."""
+    job_queue: int = Field(default=16, ge=0)
+    """Jobs that may wait; one more is refused with 503. Over Redis: with those in work, at all workers."""
+    job_deadline_s: float = Field(default=900, gt=0)
+    """Longest work on one job."""
+    job_results_s: float = Field(default=3600, gt=0)
+    """How long a job that has ended, and its results, are kept."""
+    job_lease_s: float = Field(default=10, ge=1)
+    """After how long without a sign of life a worker's job is given to another."""
+
     gender: bool = True
     """False: gender is neither answered nor accepted in `traits`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

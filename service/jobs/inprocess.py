@@ -1,0 +1,164 @@
+"""Jobs of this process alone: kept in memory, their clips in unnamed files. They end with the process."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable
+from typing import BinaryIO, cast
+
+from service.admission import Gate, Overloaded
+from service.backends.base import Backend
+from service.jobs import base
+from service.jobs.base import Output, Outputs, Record, Submission
+from service.jobs.run import failure, run
+from service.jobs.schemas import JobState
+from service.metrics import Metrics
+from service.pipeline import Pipeline
+from service.problems import is_disk_full, no_space
+from service.progress import Progress
+from service.schemas import Problem
+from service.settings import Settings
+from service.work import Options
+
+
+class _Entry:
+    def __init__(self, submission: Submission) -> None:
+        self.id = uuid.uuid4().hex
+        self.fingerprint = submission.fingerprint
+        self.key = submission.key
+        self.created_s = time.time()
+        self.state: JobState = "queued"
+        self.progress = Progress()
+        self.began = self.ended = 0.0
+        self.expires_s: float | None = None
+        self.outputs: Outputs = {}
+        self.problem: Problem | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def record(self) -> Record:
+        return Record(
+            id=self.id,
+            fingerprint=self.fingerprint,
+            created_s=self.created_s,
+            state=self.state,
+            attempts=int(self.began > 0),
+            frames=self.progress.frames,
+            fraction=self.progress.fraction,
+            seconds=(self.ended or time.perf_counter()) - self.began if self.began else 0.0,
+            expires_s=self.expires_s,
+            problem=self.problem,
+        )
+
+
+class InProcessJobs:
+    """A bounded queue beside that of `/predict`.
+
+    Jobs have their own few threads, so that however many wait, each clip of `/predict` has at least its share.
+    """
+
+    def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
+        self._pipeline = Pipeline(backend, settings.limits, settings.job_concurrency)
+        self._gate = Gate(settings.job_concurrency, settings.job_queue)
+        self._room = settings.job_concurrency + settings.job_queue
+        self._deadline_s = settings.job_deadline_s
+        self._results_s = settings.job_results_s
+        self._metrics = metrics
+        self._entries: dict[str, _Entry] = {}
+        self._ids: dict[str, str] = {}
+        """Idempotency key -> id."""
+
+    async def check(self) -> None:
+        unfinished = sum(entry.expires_s is None for entry in self._entries.values())
+        if unfinished >= self._room:
+            raise Overloaded(self._gate.retry_after_s)
+
+    async def submit(self, submission: Submission) -> Record:
+        if submission.key in self._ids:
+            known = self._entries[self._ids[submission.key]]
+            if known.fingerprint != submission.fingerprint:
+                raise base.other_submission()
+            return known.record()
+        await self.check()
+        entry = _Entry(submission)
+        self._entries[entry.id] = entry
+        if submission.key:
+            self._ids[submission.key] = entry.id
+        try:
+            clip = await asyncio.to_thread(_kept, submission.clip)
+        except BaseException as error:
+            self._forget(entry.id)
+            if is_disk_full(error):
+                raise no_space() from error
+            raise
+        if entry.id not in self._entries:
+            clip.close()
+            raise base.unknown()
+        entry.task = asyncio.create_task(self._work(entry, clip, submission.options))
+        entry.task.add_done_callback(lambda _: clip.close())
+        return entry.record()
+
+    async def record(self, job_id: str) -> Record:
+        return self._entry(job_id).record()
+
+    async def output(self, job_id: str, output: Output) -> bytes:
+        entry = self._entry(job_id)
+        if output not in entry.outputs:
+            raise base.unknown()
+        return entry.outputs[output]
+
+    async def delete(self, job_id: str) -> None:
+        entry = self._entry(job_id)
+        self._forget(job_id)
+        await _stopped([entry])
+
+    async def close(self) -> None:
+        await _stopped(self._entries.values())
+        await self._pipeline.close()
+
+    async def _work(self, entry: _Entry, clip: BinaryIO, options: Options) -> None:
+        try:
+            async with self._gate.slot():
+                entry.state, entry.began = "running", time.perf_counter()
+                reading, entry.outputs = await run(
+                    self._pipeline, clip, options, entry.id, entry.progress, self._deadline_s
+                )
+            self._metrics.reading(reading)
+            entry.state = "done"
+        except Exception as error:
+            entry.problem = failure(error, entry.id)
+            entry.state = "failed"
+        entry.ended = time.perf_counter()
+        entry.expires_s = time.time() + self._results_s
+        asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)
+
+    def _entry(self, job_id: str) -> _Entry:
+        if job_id not in self._entries:
+            raise base.unknown()
+        return self._entries[job_id]
+
+    def _forget(self, job_id: str) -> None:
+        entry = self._entries.pop(job_id, None)
+        if entry and entry.key:
+            del self._ids[entry.key]
+
+
+async def _stopped(entries: Iterable[_Entry]) -> None:
+    tasks = [entry.task for entry in entries if entry.task]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kept(clip: BinaryIO) -> BinaryIO:
+    """A copy in a file without a name: nothing is left of it, however this process ends."""
+    copy = tempfile.TemporaryFile()
+    try:
+        clip.seek(0)
+        shutil.copyfileobj(clip, copy)
+        copy.flush()
+    except BaseException:
+        copy.close()
+        raise
+    return cast(BinaryIO, copy)

@@ -1,0 +1,63 @@
+"""The work of one job, wherever it is done: clip -> outputs, or what was wrong."""
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from http import HTTPStatus
+from typing import BinaryIO
+
+from service import answer, problems
+from service.backends.base import BackendError
+from service.jobs import drawing
+from service.jobs.base import Outputs
+from service.pipeline import Pipeline, Reading
+from service.progress import Progress
+from service.schemas import Problem
+from service.work import Options
+from smile.errors import SmileError
+
+log = logging.getLogger(__name__)
+
+
+async def run(
+    pipeline: Pipeline, clip: BinaryIO, options: Options, job_id: str, progress: Progress, deadline_s: float
+) -> tuple[Reading, Outputs]:
+    """Read the clip. Every figure can be drawn afterwards, so it is always read with its picture and explained.
+
+    Raises:
+        SmileError, BackendError, Refusal: as `/predict`.
+    """
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(deadline_s):
+            reading = await pipeline.read(
+                clip, mirrored=options.mirrored, explain=True, picture=True, progress=progress
+            )
+    except TimeoutError as error:
+        raise problems.Refusal(
+            HTTPStatus.GATEWAY_TIMEOUT, "timeout", f"The job was not done within {deadline_s:g} s."
+        ) from error
+    prediction = answer.prediction(
+        _as_asked(reading, options),
+        request_id=job_id,
+        traits=options.traits,
+        top=None if options.top == "all" else options.top,
+        total_s=time.perf_counter() - started,
+    )
+    return reading, {"prediction": prediction.model_dump_json().encode(), "drawing": drawing.packed(reading)}
+
+
+def _as_asked(reading: Reading, options: Options) -> Reading:
+    """Without what was not asked for, so that the answer is that of `/predict`."""
+    if not options.explain:
+        reading = replace(reading, age=reading.age[:1], gender=reading.gender[:1])
+    return reading if options.picture else replace(reading, picture=None)
+
+
+def failure(error: Exception, job_id: str) -> Problem:
+    """What to tell of work that failed; logs what is not the clip's fault."""
+    if not isinstance(error, (SmileError, problems.Refusal)):
+        event = "backend failed" if isinstance(error, BackendError) else "unexpected error"
+        log.error(event, exc_info=error, extra={"job": job_id})
+    return problems.of(error, job_id)

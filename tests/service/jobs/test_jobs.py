@@ -1,0 +1,199 @@
+"""Jobs, kept in the process: life, answers, idempotency, cancelling, expiry, limits."""
+
+import json
+import os
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette import formparsers
+
+from service.settings import Settings
+from tests import clips
+from tests.service.conftest import Serve, post, serve
+from tests.service.jobs.conftest import at_work, ended, submit, until
+
+UNKNOWN = "/jobs/" + "0" * 32
+
+
+def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes) -> None:
+    """A job is accepted at once, tells how far it is, and ends with what /predict and /figure say."""
+    accepted = submit(client, demo, top=3, explain=True)
+    job = accepted.json()
+    assert (accepted.status_code, accepted.headers["location"]) == (202, f"/jobs/{job['id']}")
+    done = until(client, accepted.headers["location"], ended)
+    assert (done["state"], done["fraction"], done["remaining_s"], done["attempts"]) == ("done", 1.0, 0.0, 1)
+    assert done["frames_per_second"] > 0 and done["expires"] > done["created"]
+    answer = client.get(f"/jobs/{job['id']}/result").json()
+    direct = post(client, demo, top=3, explain=True).json()
+    assert done["frames_decoded"] == direct["clip"]["frames_decoded"]
+    for part in ("age", "gender", "clip", "model", "picture"):
+        assert answer[part] == direct[part]
+    for kind in ("relations", "all"):
+        look = {"kind": kind, "format": "svg", "trait": "gender", "theme": "dark"}
+        drawn = client.get(f"/jobs/{job['id']}/figure", params=look)
+        same = client.post("/figure", files={"video": ("clip.mp4", demo)}, params=look)
+        assert ET.canonicalize(drawn.text) == ET.canonicalize(same.text)
+
+
+def test_answer_holds_what_was_asked_for(client: httpx.Client, demo: bytes) -> None:
+    """Nothing is explained or pictured that was not asked for, and every figure can be drawn all the same."""
+    path = submit(client, demo, traits="age").headers["location"]
+    until(client, path, ended)
+    answer, direct = client.get(f"{path}/result").json(), post(client, demo, traits="age").json()
+    assert (answer["age"], answer["gender"], answer["picture"]) == (direct["age"], None, None)
+    assert client.get(f"{path}/figure", params={"kind": "effects"}).content.startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def clip_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where clips are put aside during the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("clip", ["not_a_video", "still", "one_frame", "huge_claim"])
+def test_bad_clips_fail_as_predict_refuses_them(client: httpx.Client, clip: str) -> None:
+    """The job carries the problem, and its result is answered with it."""
+    bad = getattr(clips, clip)()
+    path = submit(client, bad).headers["location"]
+    problem = until(client, path, ended)["problem"]
+    refused = post(client, bad)
+    result = client.get(f"{path}/result")
+    assert (problem["code"], problem["status"]) == (refused.json()["code"], refused.status_code)
+    assert (result.json()["code"], result.status_code) == (problem["code"], problem["status"])
+
+
+def test_same_key_same_job(client: httpx.Client, demo: bytes) -> None:
+    """A repeated request finds the job of the first; another clip or other parameters are refused."""
+    first, again = submit(client, demo, "key 1", top=2), submit(client, demo, "key 1", top=2)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    for refused in (submit(client, demo, "key 1", top=3), submit(client, demo + b"\0", "key 1", top=2)):
+        assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_conflict")
+    client.delete(first.headers["location"])
+    assert submit(client, demo, "key 1", top=3).status_code == 202
+
+
+def test_delete_stops_the_work_and_erases(gateway: Serve, demo: bytes, long_clip: bytes, clip_folder: Path) -> None:
+    """A job deleted at work frees its place at once; nothing of it is known afterwards, and its file is closed."""
+    client = gateway(job_queue=0)
+    path = submit(client, long_clip).headers["location"]
+    until(client, path, at_work)
+    early = client.get(f"{path}/result")
+    assert (early.status_code, early.json()["code"]) == (409, "job_unfinished")
+    assert submit(client, demo).json()["code"] == "overloaded"
+    assert _put_aside(clip_folder) == 1
+    assert client.delete(path).status_code == 204
+    assert _put_aside(clip_folder) == 0
+    assert 'smile_frames_total{kind="used"}' not in client.get("/metrics").text
+    for gone in (client.get(path), client.get(f"{path}/events"), client.get(f"{path}/result"), client.delete(path)):
+        assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    assert submit(client, demo).status_code == 202
+
+
+def test_events_follow_a_job_to_its_end(client: httpx.Client, long_clip: bytes) -> None:
+    """Progress grows from event to event; the last one says how it ended, and the stream closes."""
+    path = submit(client, long_clip).headers["location"]
+    with client.stream("GET", f"{path}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        events = list(_events(stream.iter_lines()))
+    assert [name for name, _ in events] == ["progress"] * (len(events) - 1) + ["done"]
+    fractions = [job["fraction"] for _, job in events]
+    assert len(events) > 2 and fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert any(job["remaining_s"] for _, job in events if job["state"] == "running")
+
+
+def test_events_say_that_a_job_is_gone(client: httpx.Client, long_clip: bytes) -> None:
+    """Whoever follows a job that is deleted is told, and let go."""
+    path = submit(client, long_clip).headers["location"]
+    with client.stream("GET", f"{path}/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        client.delete(path)
+        assert list(_events(lines))[-1] == ("gone", None)
+
+
+def test_results_are_gone_after_their_time(gateway: Serve, demo: bytes) -> None:
+    """The job, its result and its key are forgotten; the key may be used again."""
+    client = gateway(job_results_s=0.3)
+    path = submit(client, demo, "key").headers["location"]
+    while (answer := client.get(path)).status_code == 200:
+        time.sleep(0.02)
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
+    assert client.get(f"{path}/result").json()["code"] == "job_not_found"
+    assert submit(client, demo, "key", top=1).json()["id"] != path.rsplit("/")[-1]
+
+
+def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes, long_clip: bytes) -> None:
+    """One more than may wait is refused with a time to return, while /predict goes on being answered."""
+    client = gateway(job_queue=1)
+    paths = [submit(client, long_clip).headers["location"] for _ in range(2)]
+    refused = submit(client, demo)
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert post(client, demo).status_code == 200
+    assert client.get(paths[1]).json()["state"] in ("queued", "running")
+    assert all(client.delete(path).status_code == 204 for path in paths)
+
+
+def test_deadline(gateway: Serve, demo: bytes) -> None:
+    """A job that takes longer than allowed fails, and says so."""
+    client = gateway(job_deadline_s=0.01)
+    problem = until(client, submit(client, demo).headers["location"], ended)["problem"]
+    assert (problem["status"], problem["code"]) == (504, "timeout")
+
+
+@pytest.mark.parametrize("path", [UNKNOWN, f"{UNKNOWN}/result", f"{UNKNOWN}/figure", f"{UNKNOWN}/events"])
+def test_unknown_job(client: httpx.Client, path: str) -> None:
+    """Every route says alike that there is no such job."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
+
+
+def test_full_disk(client: httpx.Client, demo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the upload nor its copy can be put aside, the client is told to come back; then all is well."""
+    full = lambda *_, **__: open("/dev/full", "r+b")  # noqa: E731, SIM115 - every write fails as on a full disk
+    with monkeypatch.context() as broken:
+        broken.setattr(tempfile, "TemporaryFile", full)
+        refused = [submit(client, demo, "key")]
+    with monkeypatch.context() as broken:
+        broken.setattr(formparsers, "SpooledTemporaryFile", full)
+        refused += [submit(client, demo), post(client, demo)]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_full")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert submit(client, demo, "key").status_code == 202
+
+
+def test_nothing_is_left_when_the_service_stops(long_clip: bytes, clip_folder: Path) -> None:
+    """Jobs at work and waiting end with the service, and their clips with them."""
+    with serve(Settings()) as client:
+        paths = [submit(client, long_clip).headers["location"] for _ in range(2)]
+        until(client, paths[0], at_work)
+        assert _put_aside(clip_folder) == 2
+    assert _put_aside(clip_folder) == 0
+
+
+def _put_aside(folder: Path) -> int:
+    """Open files without a name in a folder: clips put aside."""
+    descriptors = Path("/proc/self/fd")
+    targets = []
+    for entry in os.listdir(descriptors):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(os.readlink(descriptors / entry))
+    return sum(target.startswith(str(folder)) and target.endswith("(deleted)") for target in targets)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    name = ""
+    for line in lines:
+        if line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            yield name, json.loads(line.removeprefix("data:"))
