@@ -31,48 +31,49 @@ def similarity(left_eye: NDArray[np.float64], right_eye: NDArray[np.float64]) ->
     return np.array([[c, s, tx - c * ax - s * ay], [-s, c, ty + s * ax - c * ay]])
 
 
-def warp(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Resample a frame into the crop.
+def warp(frame: NDArray[np.uint8], matrix: NDArray[np.float64], side: int = CROP_PX) -> NDArray[np.uint8]:
+    """Resample a frame into the crop, or into another square.
 
     Bilinear; a large face is first reduced by whole factors with area averaging, so that no detail aliases. Outside the
     frame the border is repeated.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        matrix: (2, 3) from `similarity`.
+        matrix: (2, 3) similarity, frame -> crop.
+        side: of the crop in pixels.
 
     Returns:
-        (96, 96, 3) uint8 RGB.
+        (side, side, 3) uint8 RGB.
     """
     scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
     reduction = max(1, int(1.0 / scale))
     if reduction > 1:
-        frame, matrix = _reduced(frame, matrix, reduction)
+        frame, matrix = _reduced(frame, matrix, side, reduction)
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # cv2 counts from pixel centres
-    crop = cv2.warpAffine(frame, shifted, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(frame, shifted, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 
 def reaches_beyond(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> bool:
     """Whether the crop shows pixels outside the frame, where `warp` repeats the border."""
-    corners = _corners(matrix)
+    corners = _corners(matrix, CROP_PX)
     return bool(np.any(corners < 0) or np.any(corners > frame.shape[1::-1]))
 
 
-def _corners(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _corners(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     """(4, 2) corners of the crop, (x, y) in pixels of the frame."""
     inverse = cv2.invertAffineTransform(matrix)  # np.linalg.inv leaves OpenBLAS's threads spinning: half the CPU time
-    square = np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)])
+    square = np.array([(0, 0), (side, 0), (0, side), (side, side)])
     return np.asarray(square @ inverse[:, :2].T + inverse[:, 2])
 
 
 def _reduced(
-    frame: NDArray[np.uint8], matrix: NDArray[np.float64], factor: int
+    frame: NDArray[np.uint8], matrix: NDArray[np.float64], side: int, factor: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Cut out what the crop shows and shrink it by a whole factor; the matrix follows."""
     height, width = frame.shape[:2]
-    corners = _corners(matrix)
+    corners = _corners(matrix, side)
     low = np.floor(corners.min(axis=0)).astype(int) - factor
     low = np.clip(low, 0, (max(width - factor, 0), max(height - factor, 0)))
     high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + factor, (width, height))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from smile import alignment
+from smile import alignment, frontal
 from smile.errors import FaceTooSmall, NoFace
 from smile.landmarker import FaceLandmarker
 from smile.mesh import EYE_LINE, Landmarks
@@ -70,6 +70,7 @@ class AlignedFace:
         mouth_ratio: mouth-corner distance / outer-eye-corner distance, nan where bridged.
         bridged: no landmarks in this frame, matrix held from the last one.
         stretch: number of the unbroken stretch of the clip; grows after each loss longer than the bridge.
+        patch: what SIAM's own alignment needs of the frame, None unless asked for.
     """
 
     instants: tuple[int, ...]
@@ -79,6 +80,7 @@ class AlignedFace:
     mouth_ratio: float
     bridged: bool
     stretch: int
+    patch: frontal.FacePatch | None = None
 
 
 @dataclass
@@ -130,7 +132,9 @@ class FaceReport:
             )
 
 
-def align(samples: Iterable[Sample], report: FaceReport) -> Generator[AlignedFace, None, None]:
+def align(
+    samples: Iterable[Sample], report: FaceReport, *, patches: bool = False
+) -> Generator[AlignedFace, None, None]:
     """Follow the face through a clip and cut out its aligned crops, as a stream.
 
     A gap of at most BRIDGE_INSTANTS is bridged; its crops are held back until the face returns, and dropped where it
@@ -139,6 +143,7 @@ def align(samples: Iterable[Sample], report: FaceReport) -> Generator[AlignedFac
     Args:
         samples: of one clip, in order.
         report: filled while the stream is read; complete at its end.
+        patches: also cut out the patches of smile.frontal.
     """
     last: AlignedFace | None = None
     held: list[AlignedFace] = []
@@ -157,7 +162,7 @@ def align(samples: Iterable[Sample], report: FaceReport) -> Generator[AlignedFac
                     report.frames_bridged += len(held)
                     yield from held
                 held.clear()
-                last = _aligned(sample, landmarks, landmarker.stretch, report)
+                last = _aligned(sample, landmarks, landmarker.stretch, report, patches)
                 yield last
             elif last is not None:
                 if sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
@@ -168,16 +173,18 @@ def align(samples: Iterable[Sample], report: FaceReport) -> Generator[AlignedFac
                     landmarker.forget()
 
 
-def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport) -> AlignedFace:
+def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport, patches: bool) -> AlignedFace:
     left_eye, right_eye = eye_centres(landmarks)
     matrix = alignment.similarity(left_eye, right_eye)
     report.frames_with_face += 1
     report.frames_cut += alignment.reaches_beyond(sample.rgb, matrix)
     report._eye_distances[round(float(np.hypot(*(right_eye - left_eye))))] += 1
     crop = alignment.warp(sample.rgb, matrix)
-    return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch)
+    patch = frontal.cut(sample.rgb, landmarks) if patches else None
+    return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch, patch)
 
 
 def _held(sample: Sample, last: AlignedFace) -> AlignedFace:
     crop = alignment.warp(sample.rgb, last.matrix)
-    return AlignedFace(sample.instants, sample.time_s, crop, last.matrix, float("nan"), True, last.stretch)
+    patch = frontal.held(sample.rgb, last.patch) if last.patch else None
+    return AlignedFace(sample.instants, sample.time_s, crop, last.matrix, float("nan"), True, last.stretch, patch)

@@ -1,4 +1,4 @@
-"""The sequence that the relations graph sees, gathered while the clip streams by."""
+"""The sequence that the graphs over time see, gathered while the clip streams by."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from smile.errors import TooFewFrames
 from smile.faces import AlignedFace
+from smile.frontal import FacePatch
+from smile.regions import REGIONS
 from smile.sampling import MIN_SAMPLES, is_kept, stride_at
-from smile.tensors import RELATIONS, bucket
+from smile.tensors import REGION_FEATURES, RELATIONS, bucket
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,16 @@ class _Entry:
     stretch: int
     time_s: float
     mouth_ratio: float
-    features: NDArray[np.float16]  # (9, 2048)
+    features: NDArray[np.float16] | None  # (9, 2048)
     crop: NDArray[np.uint8] | None  # (96, 96, 3)
+    patch: FacePatch | None
 
 
 class Sequence:
     """Features by grid instant, thinned as the clip grows, so that at most MAX_SAMPLES and one block are held.
 
-    With `keep_crops` the aligned crop of each is held as well, 27 KB beside the 37 KB of its features.
+    With `keep_crops` the aligned crop of each is held as well, 27 KB beside the 37 KB of its features. Patches, 27 KB,
+    are held of faces that have them.
     """
 
     def __init__(self, *, keep_crops: bool = False) -> None:
@@ -31,11 +35,12 @@ class Sequence:
         self._entries: dict[int, _Entry] = {}
         self._stride = 1
 
-    def add(self, faces: list[AlignedFace], features: NDArray[np.float16]) -> None:
-        """Append aligned faces, in the order of the clip, with their (N, 9, 2048) features."""
-        for face, row in zip(faces, features, strict=True):
+    def add(self, faces: list[AlignedFace], features: NDArray[np.float16] | None = None) -> None:
+        """Append aligned faces, in the order of the clip, with their (N, 9, 2048) features if they have any."""
+        rows = [None] * len(faces) if features is None else [row.copy() for row in features]
+        for face, row in zip(faces, rows, strict=True):
             crop = face.crop if self._keep_crops else None
-            entry = _Entry(face.stretch, face.time_s, face.mouth_ratio, row.copy(), crop)
+            entry = _Entry(face.stretch, face.time_s, face.mouth_ratio, row, crop, face.patch)
             self._entries.update(dict.fromkeys(face.instants, entry))
         stride = stride_at(max(self._entries, default=0))
         if stride != self._stride:
@@ -59,27 +64,34 @@ class Sequence:
                 f"The face is followed in {count} instants without a break; at least {MIN_SAMPLES} are needed. "
                 "Send a longer clip in which the face stays in view."
             )
-        kept = [(i, entry) for i, entry in sorted(self._entries.items()) if entry.stretch == longest]
+        kept = [entry for _, entry in sorted(self._entries.items()) if entry.stretch == longest]
+        times_s = np.array([entry.time_s for entry in kept])
+        first = np.diff(times_s, prepend=-np.inf) > 0  # of the instants that a frame stands for
+        features = [entry.features for entry in kept if entry.features is not None]
         return Stretch(
             stride=self._stride,
-            times_s=np.array([entry.time_s for _, entry in kept]),
-            mouth_ratios=np.array([entry.mouth_ratio for _, entry in kept]),
-            features=np.stack([entry.features for _, entry in kept]),
-            crops=[entry.crop for _, entry in kept if entry.crop is not None],
+            times_s=times_s,
+            mouth_ratios=np.array([entry.mouth_ratio for entry in kept]),
+            features=np.stack(features) if features else np.zeros((0, len(REGIONS), REGION_FEATURES), np.float16),
+            crops=[entry.crop for entry in kept if entry.crop is not None],
+            patches=[entry.patch for entry, new in zip(kept, first, strict=True) if new and entry.patch is not None],
+            frame_of=np.cumsum(first) - 1,
             is_whole=len(lengths) == 1,
         )
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """An unbroken stretch of a clip, ready for the relations graph.
+    """An unbroken stretch of a clip, ready for the graphs over time.
 
     Attributes:
         stride: grid instants from one to the next.
         times_s: (T,) presentation times.
         mouth_ratios: (T,) mouth-corner over outer-eye-corner distance, nan where bridged.
-        features: (T, 9, 2048) float16.
+        features: (T, 9, 2048) float16; (0, 9, 2048) where there are none.
         crops: T aligned crops, (96, 96, 3) uint8 RGB; empty where they were not kept.
+        patches: one for each frame, so fewer than T where frames stand for several instants; empty where not cut out.
+        frame_of: (T,) number of the frame that stands for each instant.
         is_whole: the face was never lost for longer than the bridge.
     """
 
@@ -88,11 +100,13 @@ class Stretch:
     mouth_ratios: NDArray[np.float64]
     features: NDArray[np.float16]
     crops: list[NDArray[np.uint8]]
+    patches: list[FacePatch]
+    frame_of: NDArray[np.intp]
     is_whole: bool
 
     @property
     def frame_count(self) -> int:
-        return len(self.features)
+        return len(self.times_s)
 
     def inputs(self, masks: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
         """Feeds of the relations graph for one clip, padded to a bucket; `masks` is (M, 9)."""

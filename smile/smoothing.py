@@ -15,10 +15,10 @@ def smoothed(series: NDArray[np.float64]) -> NDArray[np.float64]:
     Constant and linear series stay as they are.
 
     Args:
-        series: (T,) float64, evenly spaced, finite.
+        series: (T, ...) float64, evenly spaced along the first axis, finite; each series is smoothed by itself.
 
     Returns:
-        (T,) float64.
+        (T, ...) float64.
     """
     if len(series) < MIN_LENGTH:
         return series.copy()
@@ -27,14 +27,18 @@ def smoothed(series: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _4253h(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    between = np.concatenate([[np.median(y[:2])], _medians(y, 4), [np.median(y[-2:])]])  # at the half steps
+    between = np.concatenate([_median(y[:2]), _medians(y, 4), _median(y[-2:])])  # at the half steps
     y = np.concatenate([y[:1], (between[:-1] + between[1:]) / 2, y[-1:]])
-    y = np.concatenate([y[:1], [np.median(y[:3])], _medians(y, 5), [np.median(y[-3:])], y[-1:]])
+    y = np.concatenate([y[:1], _median(y[:3]), _medians(y, 5), _median(y[-3:]), y[-1:]])
     y = np.concatenate([y[:1], _medians(y, 3), y[-1:]])
-    y[0] = np.median([y[0], y[1], 3 * y[1] - 2 * y[2]])
-    y[-1] = np.median([y[-1], y[-2], 3 * y[-2] - 2 * y[-3]])
+    y[0] = np.median([y[0], y[1], 3 * y[1] - 2 * y[2]], axis=0)
+    y[-1] = np.median([y[-1], y[-2], 3 * y[-2] - 2 * y[-3]], axis=0)
     return np.concatenate([y[:1], y[:-2] / 4 + y[1:-1] / 2 + y[2:] / 4, y[-1:]])
 
 
+def _median(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.median(y, axis=0, keepdims=True))
+
+
 def _medians(y: NDArray[np.float64], span: int) -> NDArray[np.float64]:
-    return np.asarray(np.median(sliding_window_view(y, span), axis=1))
+    return np.asarray(np.median(sliding_window_view(y, span, axis=0), axis=-1))

@@ -30,3 +30,11 @@ def test_steps_stay_where_they_are() -> None:
     assert ((result > 0.5) == (step > 0.5)).all()
     assert np.delete(result, [11, 12]) == pytest.approx(np.delete(step, [11, 12]), abs=0.05)
     assert result[:8] == pytest.approx(step[:8]) and result[-8:] == pytest.approx(step[-8:])
+
+
+def test_tracks_are_smoothed_one_by_one() -> None:
+    """Several series at once give what each gives alone."""
+    tracks = np.random.default_rng(0).normal(size=(30, 4, 2)).cumsum(axis=0)
+    together = smoothed(tracks)
+    for track, result in zip(tracks.reshape(30, -1).T, together.reshape(30, -1).T, strict=True):
+        assert np.array_equal(smoothed(track), result)
