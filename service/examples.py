@@ -1,14 +1,17 @@
 """Examples in the API's description: of every answer that is text, of every problem by its code, of every parameter."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 
 from service import schemas
+from service.jobs.schemas import Job
 
 REQUEST_ID = "1f6d3a0c52f44c0ab0a1c1f0c7d0e9b2"
+JOB_ID = "8d3f0b6e2a914c57b1f4f0a6c3d2e1f0"
 
 PROBLEMS = {
     "timeout": "No answer was ready within 60 s. Send a shorter clip or try again later.",
@@ -23,6 +26,12 @@ PROBLEMS = {
     "invalid_parameter": "traits: 'mood' is not offered here; choose from age, gender",
     "overloaded": "All places are taken. Try again in 3 s.",
     "backend_unavailable": "The model server cannot be reached or does not fit this gateway. Try again later.",
+    "job_not_found": "There is no such job here: it was deleted, or the time for which it is kept has passed.",
+    "job_unfinished": "The job is not done yet.",
+    "idempotency_conflict": "This Idempotency-Key was used for another clip or other parameters. Take a new key.",
+    "jobs_unavailable": "The queue of jobs cannot be reached. Nothing is lost; try again later.",
+    "storage_full": "There is no room to keep the clip for now. Try again later.",
+    "worker_lost": "The clip was given up: workers stopped on it.",
     "internal_error": "Something went wrong here. It has been logged.",
 }
 """A detail for each code that a description may name; details are for people and may change."""
@@ -33,6 +42,8 @@ PARAMETERS: dict[str, Any] = {
     "mirrored": True,
     "explain": True,
     "picture": True,
+    "job_id": JOB_ID,
+    "idempotency-key": "visit-1234-clip-2",
 }
 """By name, in the query and in the form alike. Enumerations speak for themselves."""
 
@@ -96,6 +107,28 @@ CARD = schemas.ModelCard(
     report={"age_mae_years": 6.1},
     notice="Estimates from appearance and motion. Not for decisions about anyone.",
 ).model_dump(mode="json")
+JOB = Job(
+    id=JOB_ID,
+    state="running",
+    created=datetime(2026, 3, 1, 9, 30, tzinfo=UTC),
+    attempts=1,
+    fraction=0.42,
+    frames_decoded=630,
+    frames_per_second=118.4,
+    remaining_s=7.4,
+    expires=None,
+    problem=None,
+)
+QUEUED = JOB.model_copy(
+    update={
+        "state": "queued",
+        "attempts": 0,
+        "fraction": 0.0,
+        "frames_decoded": 0,
+        "frames_per_second": None,
+        "remaining_s": None,
+    }
+)
 OK = schemas.Health(status="ok").model_dump()
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 820">...</svg>'
 
@@ -108,6 +141,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "metrics": {
         "text/plain": 'smile_requests_total{code="",method="POST",route="/predict",status="200"} 12.0\n',
     },
+    "submit_job": {"application/json": QUEUED.model_dump(mode="json")},
+    "job": {"application/json": JOB.model_dump(mode="json")},
+    "job_events": {"text/event-stream": f"event: progress\ndata: {JOB.model_dump_json()}\n\n"},
+    "job_result": {"application/json": PREDICTION},
+    "job_figure": {"image/svg+xml": SVG},
 }
 """By operation and media type. Pictures and films have none: they are bytes."""
 

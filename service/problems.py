@@ -29,6 +29,8 @@ _CLIP_STATUS = {
     errors.FaceTooSmall: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooFewFrames: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+OF_CLIPS = ", ".join(f"`{error.code}`" for error in _CLIP_STATUS)
+"""For `documented`: what is refused about a clip."""
 _BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway. Try again later."
 UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

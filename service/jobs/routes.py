@@ -24,11 +24,15 @@ IDEMPOTENCY = (
     "Any text of the client's choice. The same key with the same clip and parameters is answered with the same job, "
     "for as long as that is kept."
 )
-GONE = {404: "`job_not_found`: never was, deleted, or its time has passed", 503: "`jobs_unavailable`, with Retry-After"}
+GONE = {
+    404: "`job_not_found`: never was, deleted, or its time has passed",
+    422: "`invalid_parameter`",
+    503: "`jobs_unavailable`, with Retry-After",
+}
 NOT_DONE = {
     **GONE,
     409: "`job_unfinished`, with Retry-After",
-    422: "what was wrong with the clip, as `/predict` says it",
+    422: f"{problems.OF_CLIPS}: what was wrong with the clip, as `/predict` says it; `invalid_parameter`",
     500: "`internal_error`, `worker_lost`",
     504: "`timeout`: the job took too long",
 }
