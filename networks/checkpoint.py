@@ -3,7 +3,8 @@
     weights.safetensors    every parameter and persistent buffer
     config.json            {"kind": ..., "config": {...}, "provenance": {...}}
 
-A release is a directory of three such directories, backbone/, age/ and gender/, and card.json (smile.card).
+A release is a directory of three such directories, backbone/, age/ and gender/, and card.json (smile.card); of SIAM one
+directory, siam/, and card.json.
 """
 
 import json
@@ -18,10 +19,12 @@ from networks.backbone import Backbone, BackboneConfig
 from networks.config import NetworkConfig
 from networks.image_cnn import ImageCNN
 from networks.network import InterpreterNetwork, build
+from networks.siam import Siam
+from networks.siam_config import SiamConfig
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
-Network = Backbone | InterpreterNetwork | ImageCNN
+Network = Backbone | InterpreterNetwork | ImageCNN | Siam
 
 
 class CheckpointError(Exception):
@@ -35,7 +38,7 @@ def save(network: Network, directory: Path, provenance: dict[str, object] | None
         provenance: whatever tells where the weights come from (seed, commit, data); kept as it is.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    kind = "backbone" if isinstance(network, Backbone) else "network"
+    kind = {Backbone: "backbone", Siam: "siam"}.get(type(network), "network")
     record = {"kind": kind, "config": asdict(network.config), "provenance": provenance or {}}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, directory / WEIGHTS)
@@ -52,7 +55,14 @@ def load_backbone(directory: Path) -> Backbone:
 def load_network(directory: Path) -> InterpreterNetwork | ImageCNN:
     """The trait network in `directory`, in evaluation mode. Raises CheckpointError."""
     network = _load(directory, "network")
-    assert not isinstance(network, Backbone)
+    assert not isinstance(network, Backbone | Siam)
+    return network
+
+
+def load_siam(directory: Path) -> Siam:
+    """The SIAM in `directory`, in evaluation mode. Raises CheckpointError."""
+    network = _load(directory, "siam")
+    assert isinstance(network, Siam)
     return network
 
 
@@ -62,11 +72,7 @@ def _load(directory: Path, kind: str) -> Network:
         weights = load_file(directory / WEIGHTS)
         if record["kind"] != kind:
             raise CheckpointError(f"{directory} holds a {record['kind']}, not a {kind}")
-        network = (
-            Backbone(BackboneConfig(**record["config"]))
-            if kind == "backbone"
-            else build(NetworkConfig(**record["config"]))
-        )
+        network = _build(kind, record["config"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{directory} is not a readable checkpoint: {error}") from error
     differences = _differences(network.state_dict(), weights)
@@ -74,6 +80,12 @@ def _load(directory: Path, kind: str) -> Network:
         raise CheckpointError(f"{directory}: the weights do not fit its {CONFIG}:\n  " + "\n  ".join(differences))
     network.load_state_dict(weights)
     return network.eval()
+
+
+def _build(kind: str, config: dict) -> Network:
+    if kind == "backbone":
+        return Backbone(BackboneConfig(**config))
+    return Siam(SiamConfig(**config)) if kind == "siam" else build(NetworkConfig(**config))
 
 
 def _differences(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:

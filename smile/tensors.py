@@ -2,7 +2,8 @@
 
 The export's names and dynamic axes, config.pbtxt, the ONNX Runtime feeds, the Triton requests and the tests read it.
 
-Legend: N frames, B clips, T instants of a clip (padded), M region masks, 9 regions, 36 pairs, 2048 features.
+Legend: N frames, B clips, T instants of a clip (padded), M region masks, 9 regions, 36 pairs, 2048 features. SIAM has
+graphs of its own, with a fingerprint of its own: 256 features of a warped face, 10x10 cells of spatial attention.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from smile import alignment, sampling
+from smile.frontal_shape import FACEMESH_POINTS, MEAN_SHAPE, SIDE_PX
 from smile.regions import GRID, PAIRS, REGIONS
 
 MAP_CELLS = 6
@@ -86,7 +88,38 @@ RELATIONS = Graph(
 `frame_count` is the number of real instants before padding; `region_mask` multiplies the dynamic features d_i (1 keeps,
 0 is the paper's zero perturbation)."""
 
+SIAM_FEATURES = 256
+"""The paper's n. Networks of another n can be trained, but not exported."""
+SPATIAL_CELLS = 10
+"""Cells per side of the map after the second convolution and its pooling, where attention is paid."""
+
+SIAM_FRAMES = Graph(
+    "siam_frames",
+    inputs=(Tensor("faces", "uint8", ("n", SIDE_PX, SIDE_PX)),),
+    outputs=(
+        Tensor("appearance", "float16", ("n", SIAM_FEATURES)),
+        Tensor("spatial_attention", "float32", ("n", SPATIAL_CELLS, SPATIAL_CELLS)),
+    ),
+    batches=(1, 2, 4, 8, 16),
+)
+"""uint8 grey faces, warped onto the mean shape (smile.frontal) -> the paper's p_t, and the attention A of each cell."""
+
+SIAM_SEQUENCE = Graph(
+    "siam_sequence",
+    inputs=(
+        Tensor("appearance", "float16", ("b", "t", SIAM_FEATURES)),
+        Tensor("frame_count", "int64", ("b",)),
+    ),
+    outputs=(
+        Tensor("age", "float32", ("b", 1)),
+        Tensor("temporal_attention", "float32", ("b", "t")),
+    ),
+    batches=(1, 2, 4, 8),
+)
+"""p_t of whole clips -> age in years, and the paper's o_t: how much each instant counts, sum 1, 0 where padded."""
+
 GRAPHS = (BACKBONE, RELATIONS)
+SIAM_GRAPHS = (SIAM_FRAMES, SIAM_SEQUENCE)
 MASK_COUNTS = (1, 1 + len(REGIONS) + len(PAIRS))
 """The values of M that are asked for: nothing zeroed; and nothing, each region, each pair zeroed in turn."""
 GENDERS = ("male", "female")
@@ -123,3 +156,22 @@ def fingerprint(frame_rate_hz: float = sampling.FRAME_RATE_HZ) -> str:
         "frame_rate_hz": frame_rate_hz,
     }
     return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]
+
+
+@cache
+def siam_fingerprint(frame_rate_hz: float = sampling.FRAME_RATE_HZ) -> str:
+    """The same for SIAM's graphs, which know nothing of regions but need the mean shape."""
+    contract = {
+        "graphs": [
+            (graph.name, [(t.name, t.dtype, t.axes) for t in (*graph.inputs, *graph.outputs)]) for graph in SIAM_GRAPHS
+        ],
+        "facemesh": FACEMESH_POINTS,
+        "mean_shape": MEAN_SHAPE.round(2).tolist(),
+        "frame_rate_hz": frame_rate_hz,
+    }
+    return hashlib.sha256(json.dumps(contract).encode()).hexdigest()[:16]
+
+
+def fingerprint_of(graph: Graph, frame_rate_hz: float = sampling.FRAME_RATE_HZ) -> str:
+    """Of the contract that `graph` belongs to."""
+    return siam_fingerprint(frame_rate_hz) if graph in SIAM_GRAPHS else fingerprint(frame_rate_hz)
