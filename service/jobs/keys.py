@@ -64,7 +64,9 @@ CLAIM = """
 -- KEYS: record, lease  ARGV: token, lease in ms  Returns the number of the attempt; 0: nothing to do; -1: held
 local state = redis.call('HGET', KEYS[1], 'state')
 if state ~= 'queued' and state ~= 'running' then return 0 end
-if redis.call('EXISTS', KEYS[2]) == 1 then return -1 end
+local holder = redis.call('GET', KEYS[2])
+if holder == ARGV[1] then return tonumber(redis.call('HGET', KEYS[1], 'attempts')) end -- the answer was lost
+if holder then return -1 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 redis.call('HSET', KEYS[1], 'state', 'running', 'owner', ARGV[1])
 redis.call('HDEL', KEYS[1], 'progress')
@@ -74,9 +76,11 @@ return redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 BEAT = """
 -- KEYS: record, lease, the queue's own mark  ARGV: token, lease in ms, progress  Returns whether the job is held
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'progress', ARGV[3])
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+if redis.call('HGET', KEYS[1], 'state') == 'running' then
+  redis.call('HSET', KEYS[1], 'progress', ARGV[3])
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
 return 1
 """
 

@@ -1,9 +1,12 @@
 """Jobs that gateways and workers share over Redis: the gateway's side. `service.jobs.worker` does the work."""
 
+import asyncio
 import json
+import logging
 import time
 import uuid
 from types import TracebackType
+from typing import BinaryIO
 
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
@@ -18,6 +21,8 @@ from service.jobs.base import Output, Record, Submission
 from service.problems import no_space
 from service.schemas import Problem
 from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 2.0
 CALL_TIMEOUT_S = 15.0
@@ -60,8 +65,10 @@ class _mapped:  # noqa: N801 - reads as a statement: `with _mapped():`
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, OutOfMemoryError):
+            log.error("redis is full")
             raise no_space() from error
         if isinstance(error, RedisError):
+            log.error("redis is away", extra={"error": type(error).__name__})
             raise base.unavailable() from error
 
 
@@ -83,10 +90,10 @@ class RedisJobs:
         touched = [keys.record(fresh), keys.clip(fresh)]
         if submission.key:
             touched.append(keys.idempotency(submission.key))
-        submission.clip.seek(0)
+        clip = await asyncio.to_thread(_read, submission.clip)
         fields: list[str | float] = [time.time(), submission.fingerprint, submission.options.model_dump_json()]
         with _mapped():
-            job_id = (await self._submit(touched, [fresh, UNFINISHED_S, submission.clip.read(), *fields])).decode()
+            job_id = (await self._submit(touched, [fresh, UNFINISHED_S, clip, *fields])).decode()
             record = await self.record(job_id)
             if record.fingerprint != submission.fingerprint:
                 raise base.other_submission()
@@ -117,6 +124,11 @@ class RedisJobs:
 
     async def close(self) -> None:
         await self._redis.aclose(close_connection_pool=True)
+
+
+def _read(clip: BinaryIO) -> bytes:
+    clip.seek(0)
+    return clip.read()
 
 
 def _record(job_id: str, kept: dict[str, str]) -> Record:

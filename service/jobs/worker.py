@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from service import logs
 from service.backends import create_backend
-from service.backends.base import Backend
+from service.backends.base import Backend, BackendUnavailable
 from service.jobs import keys
 from service.jobs.attempt import PAUSE_S, Attempt
 from service.jobs.base import Outputs
@@ -36,6 +36,7 @@ MAX_ATTEMPTS = 3
 ENDLESS = 1_000_000
 """For arq, to which waiting for another worker is a try too."""
 CLOSE_S = 10.0
+ENDED, LOST, GIVEN_BACK = "job ended", "job taken away", "job given back"
 
 
 class ClipWorker:
@@ -96,17 +97,17 @@ class ClipWorker:
         work, beat = asyncio.create_task(self._work(attempt)), asyncio.create_task(attempt.beat())
         try:
             await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
-            log.info("job ended" if work.done() and work.result() else "job taken away", extra=fields)
+            log.info(work.result() if work.done() else LOST, extra=fields)
         except asyncio.CancelledError:
             await _stopped(work, beat)
             await attempt.release()
-            log.info("job given back", extra=fields)
+            log.info(GIVEN_BACK, extra=fields)
             raise
         finally:
             await _stopped(work, beat)
 
-    async def _work(self, attempt: Attempt) -> bool:
-        """Whether this attempt ended the job."""
+    async def _work(self, attempt: Attempt) -> str:
+        """What became of the job, for the log. A model server that is away is waited for, by way of the queue."""
         outputs: Outputs = {}
         problem: Problem | None = None
         settings = self._settings
@@ -120,9 +121,12 @@ class ClipWorker:
             _, outputs = await run(
                 self._pipeline, io.BytesIO(clip), asked, attempt.job_id, attempt.progress, settings.job_deadline_s
             )
+        except BackendUnavailable:
+            await attempt.release()
+            return GIVEN_BACK
         except Exception as error:
             problem = failure(error, attempt.job_id)
-        return await attempt.finish(outputs, problem, settings.job_results_s)
+        return ENDED if await attempt.finish(outputs, problem, settings.job_results_s) else LOST
 
 
 async def _stopped(*tasks: "asyncio.Task[Any]") -> None:
