@@ -1,7 +1,8 @@
-"""The accuracy gate: what a lower precision of the backbone changes, in the features and in the final answers."""
+"""The accuracy gate: what a lower precision of the frames' graph changes, in the features and in the answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from export.ladder import ExportError
 from smile.regions import REGIONS
-from smile.tensors import BACKBONE, RELATIONS
+from smile.tensors import BACKBONE, RELATIONS, SIAM_FRAMES
+
+Found = TypeVar("Found", "Differences", "SiamDifferences")
 
 
 class AccuracyLost(ExportError):
@@ -39,6 +42,29 @@ LIMITS = {
 }
 
 
+@dataclass(frozen=True)
+class SiamDifferences:
+    """The same for SIAM.
+
+    Attributes:
+        features: RMS of the difference over RMS of p_t.
+        years: absolute, of the age.
+        spatial: absolute, of any cell's attention, which is between 0 and 1.
+        temporal: of any instant's attention, as a share of what each would have if all had the same.
+    """
+
+    features: float
+    years: float
+    spatial: float
+    temporal: float
+
+
+SIAM_LIMITS = {
+    "int8": SiamDifferences(features=0.08, years=1.0, spatial=0.05, temporal=0.05),
+    "float16": SiamDifferences(features=0.005, years=0.1, spatial=0.005, temporal=0.005),
+}
+
+
 def measure(
     exact: ort.InferenceSession,
     lower: ort.InferenceSession,
@@ -62,10 +88,33 @@ def measure(
     )
 
 
-def check(precision: str, found: Differences) -> None:
+def measure_siam(
+    exact: ort.InferenceSession,
+    lower: ort.InferenceSession,
+    sequence: ort.InferenceSession,
+    clips: NDArray[np.uint8],
+) -> SiamDifferences:
+    """Run clips through both graphs of frames and then through the graph of sequences.
+
+    Args:
+        clips: (B, T, 114, 114) uint8 grey, warped faces.
+    """
+    answers = []
+    for session in (exact, lower):
+        seen = [session.run(None, {SIAM_FRAMES.inputs[0].name: clip}) for clip in clips]
+        appearance, spatial = (np.stack(parts) for parts in zip(*seen, strict=True))
+        count = np.full(len(clips), clips.shape[1], np.int64)
+        age, temporal = sequence.run(None, {"appearance": appearance, "frame_count": count})
+        answers.append((appearance.astype(np.float64), age, spatial, temporal * clips.shape[1]))
+    features, *gaps = (first - second for first, second in zip(*answers, strict=True))
+    rms = float(np.sqrt(np.square(features).mean() / np.square(answers[0][0]).mean()))
+    return SiamDifferences(rms, *(float(np.abs(gap).max()) for gap in gaps))
+
+
+def check(precision: str, found: Found, limits: Mapping[str, Found]) -> None:
     """Raise AccuracyLost if `found` passes any limit of `precision`."""
-    for field in fields(Differences):
-        value, limit = getattr(found, field.name), getattr(LIMITS[precision], field.name)
+    for field in fields(found):
+        value, limit = getattr(found, field.name), getattr(limits[precision], field.name)
         if not value <= limit:
             raise AccuracyLost(f"{precision}: {field.name} differ by {value:.3g}, more than {limit:g}")
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from export import ladder
 from smile.regions import REGIONS
-from smile.tensors import BACKBONE, MASK_COUNTS, REGION_FEATURES, Graph
+from smile.tensors import MASK_COUNTS, REGION_FEATURES, SIAM_FEATURES, Graph
 
 TOLERANCE = {
     "regions": 0.02,  # features have an RMS near 1 and travel as float16, whose steps reach 0.016 between 16 and 32
@@ -20,8 +20,11 @@ TOLERANCE = {
     "gender": 1e-4,
     "age_importance": 1e-5,
     "gender_importance": 1e-5,
+    "appearance": 0.02,  # as the regions
+    "spatial_attention": 1e-5,
+    "temporal_attention": 1e-5,
 }
-DISTRIBUTIONS = {"gender": 1e-5, "age_importance": 1e-5, "gender_importance": 1e-5}
+DISTRIBUTIONS = {"gender": 1e-5, "age_importance": 1e-5, "gender_importance": 1e-5, "temporal_attention": 1e-5}
 """Outputs whose last axis sums to 1, within this."""
 BATCHES, LENGTHS, MASKS = (1, 3), (1, 7, 32), (*MASK_COUNTS, 3)
 
@@ -49,10 +52,10 @@ def check(
     return ladder.check_values(running, graph, reference, grid, tolerance, sums)
 
 
-def backbone_grid(crops: NDArray[np.uint8]) -> Iterator[ladder.Feeds]:
-    """Every batch size of the contract, and one that is not in it."""
-    for size in (*BACKBONE.batches, 3):
-        yield {"frames": crops[:size]}
+def frames_grid(graph: Graph, crops: NDArray[np.uint8]) -> Iterator[ladder.Feeds]:
+    """Every batch size of the contract, and one that is not in it, for the graph's only input."""
+    for size in (*graph.batches, 3):
+        yield {graph.inputs[0].name: crops[:size]}
 
 
 def relations_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
@@ -64,4 +67,15 @@ def relations_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
             "regions": features.astype(np.float16),
             "frame_count": rng.integers(1, frames, clips, dtype=np.int64, endpoint=True),
             "region_mask": rng.integers(0, 1, (clips, masks, len(REGIONS)), endpoint=True).astype(np.float32),
+        }
+
+
+def siam_sequence_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
+    """Clips of several numbers and lengths; each clip of a batch ends at another instant."""
+    rng = np.random.default_rng(seed)
+    for clips, frames in product(BATCHES, LENGTHS):
+        appearance = np.maximum(rng.normal(0, 1, (clips, frames, SIAM_FEATURES)), 0)
+        yield {
+            "appearance": appearance.astype(np.float16),
+            "frame_count": rng.integers(1, frames, clips, dtype=np.int64, endpoint=True),
         }

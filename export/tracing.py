@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
-from smile.tensors import Graph, Tensor, fingerprint
+from smile.tensors import Graph, Tensor, fingerprint_of
 
 OPSET = 18
 """Read by every ONNX Runtime since 1.15, so also by the one in Triton 24.10 (1.19)."""
@@ -38,12 +38,12 @@ def trace(module: nn.Module, graph: Graph, card: Card) -> onnx.ModelProto:
     _copy_shared_weights(model)
     model = _with_inferred_sizes(model, graph)
     model.producer_name, model.producer_version = "smile-interpreter export", ""
-    return with_metadata(model, card)
+    return with_metadata(model, graph, card)
 
 
-def with_metadata(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
-    """Write the card and the contract's fingerprint into the model."""
-    metadata = {METADATA_CARD: card.to_json(), METADATA_FINGERPRINT: fingerprint(card.frame_rate_hz)}
+def with_metadata(model: onnx.ModelProto, graph: Graph, card: Card) -> onnx.ModelProto:
+    """Write the card and the fingerprint of the graph's contract into the model."""
+    metadata = {METADATA_CARD: card.to_json(), METADATA_FINGERPRINT: fingerprint_of(graph, card.frame_rate_hz)}
     onnx.helper.set_model_props(model, metadata)
     return model
 

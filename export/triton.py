@@ -1,4 +1,4 @@
-"""config.pbtxt of both models, written from smile.tensors.
+"""config.pbtxt of each model, written from smile.tensors.
 
 The same repository serves CPU and GPU machines. KIND_AUTO puts an instance on each GPU, or on the CPU where there is
 none; on a GPU Triton then takes the file that cc_model_filenames names for its compute capability.
@@ -8,11 +8,21 @@ import json
 from collections.abc import Iterator
 
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
-from smile.tensors import BACKBONE, FRAME_BUCKETS, MASK_COUNTS, RELATIONS, Graph, Tensor, fingerprint
+from smile.tensors import (
+    BACKBONE,
+    FRAME_BUCKETS,
+    MASK_COUNTS,
+    RELATIONS,
+    SIAM_FRAMES,
+    SIAM_SEQUENCE,
+    Graph,
+    Tensor,
+    fingerprint_of,
+)
 
 MODEL_FILE = "model.onnx"
 FLOAT16_FILE = "model.fp16.onnx"
-GPU_FILES = {BACKBONE.name: FLOAT16_FILE}
+GPU_FILES = {BACKBONE.name: FLOAT16_FILE, SIAM_FRAMES.name: FLOAT16_FILE}
 """Graphs that have a file of their own for the GPU."""
 COMPUTE_CAPABILITIES = (
     "7.0",
@@ -31,7 +41,7 @@ COMPUTE_CAPABILITIES = (
     "12.1",
 )
 """CUDA GPUs with fast float16, Volta to Blackwell."""
-QUEUE_DELAY_US = {BACKBONE.name: 2000, RELATIONS.name: 1000}
+QUEUE_DELAY_US = {BACKBONE.name: 2000, RELATIONS.name: 1000, SIAM_FRAMES.name: 1000, SIAM_SEQUENCE.name: 1000}
 """How long a request may wait for others to share its batch; small beside the graph's own time."""
 
 TENSORRT = """\
@@ -62,17 +72,18 @@ def config(graph: Graph, card: Card) -> str:
         f"  max_queue_delay_microseconds: {QUEUE_DELAY_US[graph.name]}",
         "}",
         *_warmup(graph),
-        _parameter(METADATA_FINGERPRINT, fingerprint(card.frame_rate_hz)),
+        _parameter(METADATA_FINGERPRINT, fingerprint_of(graph, card.frame_rate_hz)),
         _parameter(METADATA_CARD, card.to_json()),
     ]
     return "\n".join(lines) + "\n" + (TENSORRT if graph.name in GPU_FILES else "")
 
 
 def warmup_sizes(graph: Graph) -> list[dict[str, int]]:
-    """Sizes to warm: every batch; of relations also every length with both mask counts."""
-    if graph is BACKBONE:
+    """Sizes to warm: every batch; over time also every length, of relations with both mask counts."""
+    if graph in (BACKBONE, SIAM_FRAMES):
         return [{"n": batch} for batch in graph.batches]
-    lengths = [{"b": 1, "t": frames, "m": masks} for frames in FRAME_BUCKETS for masks in MASK_COUNTS]
+    mask_counts = MASK_COUNTS if graph is RELATIONS else MASK_COUNTS[:1]
+    lengths = [{"b": 1, "t": frames, "m": masks} for frames in FRAME_BUCKETS for masks in mask_counts]
     batches = [{"b": batch, "t": FRAME_BUCKETS[0], "m": MASK_COUNTS[0]} for batch in graph.batches[1:]]
     return lengths + batches
 

@@ -25,8 +25,8 @@ class ResponseNorm(nn.Module):
         """(N, C, H, W) -> the same shape."""
         channels, reach = x.shape[1], self.SIZE // 2
         squares = pad((x * self.SCALE**0.5).square(), (0, 0, 0, 0, reach, reach))
-        total = torch.full_like(x, self.OFFSET)
-        for k in range(self.SIZE):
+        total = squares[:, :channels] + self.OFFSET
+        for k in range(1, self.SIZE):
             total = total + squares[:, k : k + channels]
         root = total.sqrt()
         return x / (root * root.sqrt())

@@ -90,12 +90,13 @@ def test_an_int8_graph_calibrated_on_the_wrong_pictures_is_refused(
 
 def test_each_limit_of_the_gate_is_enforced() -> None:
     """At the limits it passes; beyond any one of them, or not a number, it does not."""
-    for precision, limits in gate.LIMITS.items():
-        gate.check(precision, limits)
-        for field, limit in vars(limits).items():
-            for value in (limit * 1.01, float("nan")):
-                with pytest.raises(gate.AccuracyLost, match=f"{precision}: {field}"):
-                    gate.check(precision, replace(limits, **{field: value}))
+    for every in (gate.LIMITS, gate.SIAM_LIMITS):
+        for precision, limits in every.items():
+            gate.check(precision, limits, every)
+            for field, limit in vars(limits).items():
+                for value in (limit * 1.01, float("nan")):
+                    with pytest.raises(gate.AccuracyLost, match=f"{precision}: {field}"):
+                        gate.check(precision, replace(limits, **{field: value}), every)
 
 
 def test_untrained_importance_is_not_uniform(model_repository: Path) -> None:
@@ -126,7 +127,7 @@ def test_the_paper_width_exports(crops: np.ndarray) -> None:
 def test_the_backbone_graph_equals_torch(untrained: release.Release, crops: np.ndarray) -> None:
     """At every batch size of the contract and another."""
     session = parity.session(trace(untrained.backbone, BACKBONE, untrained.card))
-    assert parity.check(session, untrained.backbone, BACKBONE, parity.backbone_grid(crops))["regions"] < 0.01
+    assert parity.check(session, untrained.backbone, BACKBONE, parity.frames_grid(BACKBONE, crops))["regions"] < 0.01
 
 
 def test_the_feature_scale_gives_features_of_size_one(untrained: release.Release, crops: np.ndarray) -> None:

@@ -6,7 +6,19 @@ from tritonclient.grpc import model_config_pb2
 
 from export import triton
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, AgeInterval, Card
-from smile.tensors import BACKBONE, FRAME_BUCKETS, GRAPHS, MASK_COUNTS, RELATIONS, Graph, fingerprint
+from smile.tensors import (
+    BACKBONE,
+    FRAME_BUCKETS,
+    GRAPHS,
+    MASK_COUNTS,
+    RELATIONS,
+    SIAM_FRAMES,
+    SIAM_GRAPHS,
+    SIAM_SEQUENCE,
+    Graph,
+    fingerprint,
+    siam_fingerprint,
+)
 
 CARD = Card('name "in" quotes', "words\nin lines", "CC0", 10.0, AgeInterval(0.9, (8.0, 76.0), (5.0, 9.0), (5.0, 9.0)))
 
@@ -15,7 +27,7 @@ def parsed(graph: Graph, card: Card = CARD) -> model_config_pb2.ModelConfig:
     return text_format.Parse(triton.config(graph, card), model_config_pb2.ModelConfig())
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+@pytest.mark.parametrize("graph", (*GRAPHS, *SIAM_GRAPHS), ids=lambda graph: graph.name)
 def test_it_says_what_the_contract_says(graph: Graph) -> None:
     """Parsed by Triton's own schema: names, types, dims without the batch axis, largest batch."""
     config = parsed(graph)
@@ -30,7 +42,7 @@ def test_it_says_what_the_contract_says(graph: Graph) -> None:
             assert all(size != 0 for size in entry.dims) and len(entry.dims)
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+@pytest.mark.parametrize("graph", (*GRAPHS, *SIAM_GRAPHS), ids=lambda graph: graph.name)
 def test_every_batch_size_is_warmed(graph: Graph) -> None:
     """Each warm-up sample feeds every input with a shape that the graph accepts."""
     config = parsed(graph)
@@ -49,6 +61,8 @@ def test_every_length_is_warmed_plain_and_explained() -> None:
         for sample in parsed(RELATIONS).model_warmup
     }
     assert seen == {(frames, masks) for frames in FRAME_BUCKETS for masks in MASK_COUNTS}
+    lengths = {sample.inputs["appearance"].dims[0] for sample in parsed(SIAM_SEQUENCE).model_warmup}
+    assert lengths == set(FRAME_BUCKETS)
 
 
 def test_the_gpu_takes_the_float16_file_and_the_cpu_the_int8_one() -> None:
@@ -66,6 +80,7 @@ def test_card_and_fingerprint_survive_quoting() -> None:
     parameters = parsed(BACKBONE).parameters
     assert Card.from_json(parameters[METADATA_CARD].string_value) == CARD
     assert parameters[METADATA_FINGERPRINT].string_value == fingerprint(10.0)
+    assert parsed(SIAM_FRAMES).parameters[METADATA_FINGERPRINT].string_value == siam_fingerprint(10.0)
 
 
 def test_the_tensorrt_switch_is_valid_once_its_hashes_are_removed() -> None:
