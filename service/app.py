@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.types import Scope
 
 import smile
-from service import answer, examples, figure, page, problems, schemas
+from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
 from service.backends.base import BackendUnavailable
@@ -121,6 +121,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = False
     app.include_router(router)
     app.include_router(figure.router)
+    app.include_router(film.router)
     app.include_router(routes.router)
     page.install(app)
     problems.install(app)

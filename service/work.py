@@ -1,7 +1,7 @@
 """How a request becomes a reading: parameters, a place in the queue, a deadline, a client that may go away."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -52,7 +52,7 @@ PROBLEMS = problems.documented(
         415: "`unsupported_media_type`: not multipart/form-data",
         422: "`unreadable_video`, `video_too_long`, `frame_too_large`, `no_face`, `face_too_small`, "
         "`too_few_frames`, `invalid_parameter`",
-        503: "`overloaded` or `backend_unavailable`, with Retry-After",
+        503: "`overloaded`, `backend_unavailable` or `storage_full`, with Retry-After",
         504: "`timeout`: the deadline passed",
     }
 )
@@ -117,19 +117,27 @@ async def read(
     request: Request, service: Service, video: UploadFile, *, mirrored: bool, explain: bool, picture: bool
 ) -> Reading:
     """Read the clip within the gate and the deadline, for as long as the client waits for it."""
-    work = _read(request, service, video, mirrored, explain, picture)
-    reading = await _while_connected(request, work)
+    return await admitted(
+        request,
+        service,
+        lambda: service.pipeline.read(video.file, mirrored=mirrored, explain=explain, picture=picture),
+    )
+
+
+async def admitted(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Reading]]) -> Reading:
+    """Do what reads a clip within the gate and the deadline, for as long as the client waits for it."""
+    reading = await _while_connected(request, _within_limits(request, service, work))
     request.app.state.metrics.reading(reading)
     return reading
 
 
-async def _read(
-    request: Request, service: Service, video: UploadFile, mirrored: bool, explain: bool, picture: bool
+async def _within_limits(
+    request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Reading]]
 ) -> Reading:
     gate: Gate = request.app.state.gate
     try:
         async with asyncio.timeout(service.settings.deadline_s), gate.slot():
-            return await service.pipeline.read(video.file, mirrored=mirrored, explain=explain, picture=picture)
+            return await work()
     except TimeoutError as error:
         raise problems.Refusal(
             HTTPStatus.GATEWAY_TIMEOUT,

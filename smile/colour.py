@@ -48,6 +48,8 @@ MATRICES = {
     10: Colorspace.BT2020,
 }
 """Code point of the matrix in the stream (ITU-T H.273 table 4) -> swscale's name for it."""
+VIDEO_COLOUR = (Colorspace.ITU709, ColorRange.MPEG)
+"""Matrix and range of what `Converter.video` returns."""
 HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 HD_HEIGHT = 720
 """An untagged stream of at least this height is BT.709, a smaller one BT.601 (what players assume)."""
@@ -97,19 +99,40 @@ class Converter:
             yuv420p, BT.709 in limited range. What `rgb` treats specially (HDR, wide gamut, alpha) looks as there.
         """
         plain = not needs_tables(frame) and not any(component.is_alpha for component in frame.format.components)
+        same = plain and frame.format.name == "yuv420p" and (_matrix(frame), _range(frame)) == VIDEO_COLOUR
+        if same and frame.width % width == 0 and frame.height % height == 0:
+            return _reduced(frame, width, height)
         source = frame if plain else VideoFrame.from_ndarray(self.rgb(frame, width, height), "rgb24")
-        return self._reformatter.reformat(
-            source,
-            width=width,
-            height=height,
-            format="yuv420p",
-            src_colorspace=_matrix(frame) if plain else None,
-            src_color_range=_range(frame) if plain else ColorRange.JPEG,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA if width < source.width else Interpolation.BILINEAR,
-            threads=1,
+        colours = (
+            {}
+            if same
+            else {
+                "src_colorspace": _matrix(frame) if plain else None,
+                "src_color_range": _range(frame) if plain else ColorRange.JPEG,
+                "dst_colorspace": VIDEO_COLOUR[0],
+                "dst_color_range": VIDEO_COLOUR[1],
+            }
         )
+        filtering = Interpolation.AREA if width < source.width else Interpolation.BILINEAR
+        return self._reformatter.reformat(
+            source, width, height, "yuv420p", interpolation=filtering, threads=1, **colours
+        )
+
+
+def planes(frame: VideoFrame) -> list[Pixels]:
+    """Y (H, W), U and V (H/2, W/2) of a yuv420p frame; what is written to them is written to the frame."""
+    return [
+        np.frombuffer(cast(bytes, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in frame.planes
+    ]
+
+
+def _reduced(frame: VideoFrame, width: int, height: int) -> VideoFrame:
+    """By whole factors, yuv420p to yuv420p: half the time that swscale takes."""
+    small = VideoFrame(width, height, "yuv420p")
+    for source, target in zip(planes(frame), planes(small), strict=True):
+        cv2.resize(source, target.shape[::-1], dst=target, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def working_size(frame: VideoFrame, width: int, height: int) -> tuple[int, int]:

@@ -8,20 +8,19 @@ when the recording is closed or the process ends.
 import tempfile
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
+from struct import Struct
 from types import TracebackType
 from typing import Self, cast
 
 import av
-import numpy as np
-from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
-from smile.colour import Converter
+from smile.colour import Converter, Pixels, planes
 from smile.geometry import Geometry
 from smile.track import Track
 
@@ -29,27 +28,17 @@ LONG_SIDE_PX = (480, 960)
 """The longer side of the pictures: a clip within these limits keeps its size, others are reduced or enlarged."""
 MIN_INTERVAL_S = 1 / 45
 """A frame sooner after the last one that was stored is left out: 50 and 60 frames a second become 25 and 30."""
-CODEC, CONTAINER = "mpeg4", "matroska"
+CODEC = "mpeg4"
 QUANTISER = "2"
 KEY_FRAME_EVERY = "12"
-FRAME_TIME = Fraction(1, 1000)
-"""Time base of the stored pictures, which are only numbered: their times are kept beside them."""
+FRAME_TIME = Fraction(1, 25)
+"""What the codec is told; the real times are kept beside the pictures."""
+LENGTH = Struct("=I")
+"""Precedes each packet in the file."""
 WAITING = 3
 """Decoded frames, each of megabytes, that may wait to be stored."""
 BLACK = (16, 128, 128)
 """Y, U, V in limited range."""
-
-Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
-"""Y (H, W), U and V (H/2, W/2) of a yuv420p frame, written through to it."""
-
-
-def planes(frame: av.VideoFrame) -> Planes:
-    """Views of the pixels of a yuv420p frame."""
-    y, u, v = (
-        np.frombuffer(cast(bytes, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in frame.planes
-    )
-    return y, u, v
 
 
 def recorded_size(width: int, height: int) -> tuple[int, int]:
@@ -76,8 +65,8 @@ class Recording:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._waiting: deque[Future[None]] = deque()
         self._converter = Converter()
+        self._encoder: VideoCodecContext | None = None
         self._stored = 0
-        self._output: tuple[OutputContainer, VideoStream] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -86,9 +75,8 @@ class Recording:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
-        with suppress(OSError, av.FFmpegError):  # of a full disk, about which `watch` has complained
-            self._finish()
-        self._file.close()
+        with suppress(OSError):  # of a full disk, about which `watch` or `finish` has complained
+            self._file.close()
 
     def watch(self, time_s: float, frame: av.VideoFrame, geometry: Geometry) -> None:
         """Take one decoded frame (`smile.video.Watch`). Raises what went wrong with an earlier one, such as OSError."""
@@ -99,43 +87,41 @@ class Recording:
         if len(self._waiting) > WAITING:
             self._waiting.popleft().result()
 
-    def pictures(self) -> Iterator[tuple[float, Planes]]:
-        """The recorded (presentation time, picture), upright, in order; yuv420p, BT.709, limited range."""
+    def finish(self) -> None:
+        """To be called when the clip has been read to its end, before `pictures`. Raises as `watch`."""
         for stored in self._waiting:
             stored.result()
         self._waiting.clear()
-        self._finish()
-        self._file.seek(0)
-        with av.open(self._file, "r", format=CONTAINER) as recorded:
-            recorded.streams.video[0].codec_context.thread_count = 1
-            for time_s, frame in zip(self.times_s, recorded.decode(video=0), strict=True):
-                yield time_s, planes(frame)
+        if self._encoder is not None:
+            self._keep(self._encoder.encode(None))
+        self._file.flush()
 
-    def _finish(self) -> None:
-        output, self._output = self._output, None
-        if output is not None:
-            container, stream = output
-            with container:
-                container.mux(stream.encode())
+    def pictures(self) -> Iterator[tuple[float, list[Pixels]]]:
+        """The recorded (presentation time, picture), upright, in order; yuv420p, BT.709, limited range."""
+        for time_s, frame in zip(self.times_s, self._frames(), strict=True):
+            yield time_s, planes(frame)
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        self._file.seek(0)
+        decoder = cast(VideoCodecContext, av.CodecContext.create(CODEC, "r"))
+        decoder.thread_count = 1
+        while length := self._file.read(LENGTH.size):
+            yield from decoder.decode(av.Packet(self._file.read(*LENGTH.unpack(length))))
+        yield from decoder.decode(None)
 
     def _store(self, frame: av.VideoFrame, geometry: Geometry) -> None:
-        if self._output is None:
+        if self._encoder is None:
             self.size = recorded_size(*geometry.shown)
-            self._output = self._opened()
-        container, stream = self._output
+            self._encoder = _encoder(*self.size)
         picture = self._picture(frame, geometry)
         picture.pts, picture.time_base = self._stored, FRAME_TIME
         self._stored += 1
-        container.mux(stream.encode(picture))
+        self._keep(self._encoder.encode(picture))
 
-    def _opened(self) -> tuple[OutputContainer, VideoStream]:
-        container = av.open(self._file, "w", format=CONTAINER)
-        options = {"qmin": QUANTISER, "qmax": QUANTISER, "g": KEY_FRAME_EVERY}
-        stream = cast(VideoStream, container.add_stream(CODEC, rate=1 / FRAME_TIME, options=options))
-        stream.width, stream.height = self.size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        return container, stream
+    def _keep(self, packets: "Iterable[av.Packet[VideoStream]]") -> None:
+        for packet in packets:
+            self._file.write(LENGTH.pack(packet.size))
+            self._file.write(bytes(packet))
 
     def _picture(self, frame: av.VideoFrame, geometry: Geometry) -> av.VideoFrame:
         """Reduced and upright; a frame of another shape is fitted into the size of the first, on black."""
@@ -152,6 +138,15 @@ class Recording:
             rows = slice(top // factor, (top + height) // factor)
             target[rows, left // factor : (left + width) // factor] = geometry.upright(source)
         return picture
+
+
+def _encoder(width: int, height: int) -> VideoCodecContext:
+    encoder = cast(VideoCodecContext, av.CodecContext.create(CODEC, "w"))
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base = FRAME_TIME
+    encoder.options = {"qmin": QUANTISER, "qmax": QUANTISER, "g": KEY_FRAME_EVERY}
+    encoder.thread_count = 1
+    return encoder
 
 
 def _fitted(shown: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,19 @@ from numpy.typing import NDArray
 from smile.alignment import CROP_PX
 from smile.faces import AlignedFace
 from smile.sampling import FRAME_RATE_HZ
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the face is.
+
+    Attributes:
+        matrix: (2, 3) float64, aligned crop -> frame.
+        stretch: number of the unbroken stretch of the clip, as in `smile.faces.AlignedFace`.
+    """
+
+    matrix: NDArray[np.float64]
+    stretch: int
 
 
 class Track:
@@ -38,8 +52,8 @@ class Track:
         """Side of the aligned square in pixels of the frame; nan where no face was seen."""
         return float(np.median([abs(turn) for turn, _ in self._similarities] or [np.nan])) * CROP_PX
 
-    def at(self, time_s: float) -> NDArray[np.float64] | None:
-        """(2, 3) crop -> frame at a time; None where the face is not followed.
+    def at(self, time_s: float) -> Place | None:
+        """The place at a time; None where the face is not followed.
 
         Between two samples of one stretch it is interpolated. Beyond the ends of a stretch the face is held for one
         step of the grid, as long as the sample stands for.
@@ -49,10 +63,11 @@ class Track:
         if before >= 0 and after < len(self._times_s) and self._stretches[before] == self._stretches[after]:
             share = (time_s - self._times_s[before]) / (self._times_s[after] - self._times_s[before])
             (turn, shift), (turn_after, shift_after) = self._similarities[before], self._similarities[after]
-            return _matrix(turn + share * (turn_after - turn), shift + share * (shift_after - shift))
+            turn, shift = turn + share * (turn_after - turn), shift + share * (shift_after - shift)
+            return Place(_matrix(turn, shift), self._stretches[before])
         for near in (before, after):
             if 0 <= near < len(self._times_s) and abs(time_s - self._times_s[near]) < self._step_s(near):
-                return _matrix(*self._similarities[near])
+                return Place(_matrix(*self._similarities[near]), self._stretches[near])
         return None
 
     def _step_s(self, i: int) -> float:
