@@ -12,6 +12,7 @@ Side = Literal["left", "right"]
 Trait = Literal["age", "gender"]
 FigureFormat = Literal["png", "svg"]
 FigureKind = Literal["relations", "matrix", "course", "effects", "all"]
+FilmFormat = Literal["mp4", "webm"]
 EXPLAINED: tuple[FigureKind, ...] = ("effects", "all")
 """Kinds that need a reading with effects."""
 GenderLabel = Literal[GENDERS]  # type: ignore[valid-type]

@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from service.cli.clips import Source, opened
 from service.cli.exits import Exit, Refused, Unwritable, Usage
@@ -35,17 +36,21 @@ class Pictures:
     def path(self, source: Source) -> Path:
         return self.place / f"{source.picture}{self.suffix}" if self.is_folder else self.place
 
-    def write(self, source: Source, picture: bytes) -> None:
-        """Write it whole or not at all. Raises Unwritable."""
+    @contextmanager
+    def written(self, source: Source) -> Iterator[BinaryIO]:
+        """A file for the picture of this clip, which appears whole or not at all. Raises Unwritable."""
         path = self.path(source)
         partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(picture)
+            with partial.open("w+b") as file:
+                yield file
             os.replace(partial, path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise Unwritable(f"{path}: {error.strerror}") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
 
 
 def pictures(place: Path | None, suffixes: Sequence[str], sources: Sequence[Source]) -> Pictures | None:
@@ -63,14 +68,19 @@ def pictures(place: Path | None, suffixes: Sequence[str], sources: Sequence[Sour
     return Pictures(place, suffixes[0], is_folder=True)
 
 
-async def run(
-    sources: Iterable[Source],
-    predictor: Predictor,
-    wanted: Wanted,
-    figures: Pictures | None,
-    sink: Sink,
-    progress: Progress,
-) -> Exit:
+@dataclass(frozen=True)
+class Order:
+    """What becomes of every clip of a run."""
+
+    predictor: Predictor
+    wanted: Wanted
+    figures: Pictures | None
+    films: Pictures | None
+    sink: Sink
+    progress: Progress
+
+
+async def run(sources: Iterable[Source], order: Order) -> Exit:
     """Answer the clips, as many at once as the predictor takes.
 
     Raises:
@@ -78,10 +88,7 @@ async def run(
         CancelledError: likewise.
     """
     waiting = iter(sources)
-    workers = [
-        asyncio.create_task(_work(waiting, predictor, wanted, figures, sink, progress))
-        for _ in range(predictor.parallel)
-    ]
+    workers = [asyncio.create_task(_work(waiting, order)) for _ in range(order.predictor.parallel)]
     try:
         refused = sum(await asyncio.gather(*workers))
     finally:
@@ -91,33 +98,29 @@ async def run(
     return Exit.REFUSED if refused else Exit.FINE
 
 
-async def _work(
-    waiting: Iterator[Source],
-    predictor: Predictor,
-    wanted: Wanted,
-    figures: Pictures | None,
-    sink: Sink,
-    progress: Progress,
-) -> int:
+async def _work(waiting: Iterator[Source], order: Order) -> int:
     """Take clips until none waits; how many were refused."""
     refused = 0
     for source in waiting:
-        result = await _answer(source, predictor, wanted, figures)
-        sink.write(result)
-        progress.show(result)
+        result = await _answer(source, order)
+        order.sink.write(result)
+        order.progress.show(result)
         refused += result.refusal is not None
     return refused
 
 
-async def _answer(source: Source, predictor: Predictor, wanted: Wanted, figures: Pictures | None) -> Result:
+async def _answer(source: Source, order: Order) -> Result:
+    """Answer one clip and write its pictures."""
     sha256 = ""
     try:
-        with opened(source) as clip:
+        with ExitStack() as files:
+            clip = files.enter_context(opened(source))
             sha256 = (await asyncio.to_thread(hashlib.file_digest, clip, "sha256")).hexdigest()  # type: ignore[arg-type]
             clip.seek(0)
-            answer = await predictor.predict(clip, wanted)
+            film = files.enter_context(order.films.written(source)) if order.films else None
+            answer = await order.predictor.predict(clip, order.wanted, film)
+            if order.figures and answer.figure:
+                files.enter_context(order.figures.written(source)).write(answer.figure)
     except Refused as refusal:
         return Result(source.name, sha256, None, refusal)
-    if figures and answer.figure:
-        figures.write(source, answer.figure)
     return Result(source.name, sha256, answer.prediction, None)

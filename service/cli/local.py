@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from service import answer, figure, schemas
+from service import film as films
 from service.backends import create_backend
 from service.backends.base import Backend, BackendError
-from service.cli.exits import Refused, Unavailable, Usage
+from service.cli.exits import Refused, Unavailable, Unwritable, Usage
 from service.cli.predictor import Answer, Wanted
 from service.pipeline import Pipeline, Reading
+from service.problems import Refusal
 from service.settings import Settings
 from service.work import offered_traits
 from smile.errors import SmileError
+from smile.regions import PAIRS
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +41,15 @@ class LocalPredictor:
         except BackendError as error:
             raise Unavailable(str(error)) from error
 
-    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
+    async def predict(self, clip: BinaryIO, wanted: Wanted, film: BinaryIO | None = None) -> Answer:
         traits = self._traits(wanted)
         started = time.perf_counter()
         try:
-            reading = await self._pipeline.read(
-                clip,
-                mirrored=wanted.mirrored,
-                explain=wanted.explain,
-                picture=wanted.figure is not None,
-            )
+            reading = await self._reading(clip, wanted, traits[0], film)
+            total_s = time.perf_counter() - started
             return Answer(
                 answer.prediction(
-                    replace(reading, picture=None),
-                    request_id="local",
-                    traits=traits,
-                    top=wanted.top,
-                    total_s=time.perf_counter() - started,
+                    replace(reading, picture=None), request_id="local", traits=traits, top=wanted.top, total_s=total_s
                 ),
                 await self._figure(reading, traits[0], wanted),
             )
@@ -62,6 +57,8 @@ class LocalPredictor:
             raise Refused(error.code, str(error)) from error
         except BackendError as error:
             raise Unavailable(str(error)) from error
+        except Refusal as error:
+            raise Unwritable(str(error.detail)) from error
         except Exception as error:
             log.exception("unexpected error")
             raise Refused("internal_error", "Something went wrong here. It has been logged.") from error
@@ -76,6 +73,22 @@ class LocalPredictor:
         if missing := set(asked) - set(offered):
             raise Usage(f"traits: {', '.join(missing)} not offered here; choose from {', '.join(offered)}")
         return tuple(trait for trait in offered if trait in asked)
+
+    async def _reading(self, clip: BinaryIO, wanted: Wanted, trait: schemas.Trait, out: BinaryIO | None) -> Reading:
+        mirrored, explain = wanted.mirrored, wanted.explain
+        if out is None:
+            picture = wanted.figure is not None
+            return await self._pipeline.read(clip, mirrored=mirrored, explain=explain, picture=picture)
+        return await films.read_and_film(
+            self._pipeline,
+            clip,
+            out,
+            trait=trait,
+            links=wanted.top or len(PAIRS),
+            format=wanted.film,
+            mirrored=mirrored,
+            explain=explain,
+        )
 
     async def _figure(self, reading: Reading, trait: schemas.Trait, wanted: Wanted) -> bytes | None:
         if wanted.figure is None:

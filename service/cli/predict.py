@@ -1,24 +1,27 @@
 """`smile predict`."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from service import schemas
 from service.cli import batch, clips, output
-from service.cli.exits import Exit
+from service.cli.exits import Exit, Usage
 from service.cli.opening import opened_predictor
 from service.cli.predictor import Wanted
 from service.cli.progress import Progress
 from service.cli.results import ResultsFile
 
 FIGURE_SUFFIXES = (".png", ".svg")
+FILM_SUFFIXES = (".mp4", ".webm")
 
 
 async def predict(asked: argparse.Namespace) -> Exit:
     """Answer the clips that are asked for. Raises Usage, Unavailable, Unwritable."""
     sources = clips.find(asked.clips)
     figures = batch.pictures(asked.figure, FIGURE_SUFFIXES, sources)
+    films = _films(asked, sources)
     with ExitStack() as open_files:
         sink: batch.Sink
         done: dict[str, bool] = {}
@@ -29,17 +32,27 @@ async def predict(asked: argparse.Namespace) -> Exit:
             sink = output.Single()
         else:
             sink = output.Lines()
-        left = [source for source in sources if source.name not in done]
-        before = Exit.REFUSED if any(done.get(source.name) for source in sources) else Exit.FINE
+        skipped = {source.name for source in sources if source.path} & done.keys()
+        left = [source for source in sources if source.name not in skipped]
+        before = Exit.REFUSED if any(done[name] for name in skipped) else Exit.FINE
         if not left:
             return before
         async with opened_predictor(asked.url, asked.parallel) as predictor:
             await predictor.card()  # nothing is begun where nothing answers
-            progress = open_files.enter_context(Progress(len(sources), len(sources) - len(left)))
-            return max(before, await batch.run(left, predictor, _wanted(asked, figures), figures, sink, progress))
+            with Progress(len(sources), len(skipped)) as progress:
+                order = batch.Order(predictor, _wanted(asked, figures, films), figures, films, sink, progress)
+                return max(before, await batch.run(left, order))
 
 
-def _wanted(asked: argparse.Namespace, figures: batch.Pictures | None) -> Wanted:
+def _films(asked: argparse.Namespace, sources: Sequence[clips.Source]) -> batch.Pictures | None:
+    films = batch.pictures(asked.film, FILM_SUFFIXES, sources)
+    searched = [Path(argument).resolve() for argument in asked.clips if Path(argument).is_dir()]
+    if films and any(films.place.resolve().is_relative_to(folder) for folder in searched):
+        raise Usage(f"{films.place}: inside a folder of clips, where the next run would take films for clips")
+    return films
+
+
+def _wanted(asked: argparse.Namespace, figures: batch.Pictures | None, films: batch.Pictures | None) -> Wanted:
     figure: tuple[schemas.FigureFormat, schemas.FigureKind] | None = None
     if figures:
         figure = ("svg" if figures.suffix == ".svg" else "png", asked.kind)
@@ -49,4 +62,5 @@ def _wanted(asked: argparse.Namespace, figures: batch.Pictures | None) -> Wanted
         mirrored=asked.mirrored,
         explain=asked.explain or (figure is not None and figure[1] in schemas.EXPLAINED),
         figure=figure,
+        film="webm" if films and films.suffix == ".webm" else "mp4",
     )

@@ -14,6 +14,7 @@ class Wanted:
         top: how many relations are listed, None for all.
         traits: None for all that are offered.
         figure: (format, kind) of the figure that is also wanted.
+        film: format of films, where they are wanted.
     """
 
     top: int | None = 5
@@ -21,6 +22,7 @@ class Wanted:
     mirrored: bool = False
     explain: bool = False
     figure: tuple[schemas.FigureFormat, schemas.FigureKind] | None = None
+    film: schemas.FilmFormat = "mp4"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,13 @@ class Predictor(Protocol):
     async def card(self) -> schemas.ModelCard:
         """What would answer. Raises Unavailable."""
 
-    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
-        """Answer one clip, a seekable file that is not closed here. Raises Refused, Unavailable, Usage."""
+    async def predict(self, clip: BinaryIO, wanted: Wanted, film: BinaryIO | None = None) -> Answer:
+        """Answer one clip, a seekable file that is not closed here; write its film into `film`, seekable and empty.
+
+        Raises:
+            Refused, Unavailable, Usage.
+            Unwritable: there is no room for the film.
+        """
 
     async def close(self) -> None:
         """Release everything."""

@@ -1,6 +1,7 @@
 """Answers of a server, by HTTP."""
 
 import asyncio
+import io
 from typing import BinaryIO, TypeVar
 
 import httpx
@@ -47,32 +48,39 @@ class RemotePredictor:
             raise Unavailable(f"{self._url}: no server answers there") from error
         if not response.is_success:
             raise Unavailable(f"{self._url}: {_problem(response).detail}")
-        return self._parsed(schemas.ModelCard, response)
+        return self._parsed(schemas.ModelCard, response.content)
 
-    async def predict(self, clip: BinaryIO, wanted: Wanted) -> Answer:
-        asked: dict[str, str] = {"mirrored": _flag(wanted.mirrored)}
+    async def predict(self, clip: BinaryIO, wanted: Wanted, film: BinaryIO | None = None) -> Answer:
+        asked: dict[str, str] = {"mirrored": _flag(wanted.mirrored), "top": str(wanted.top or "all")}
         if wanted.traits:
             asked["traits"] = ",".join(wanted.traits)
-        listed = {"top": str(wanted.top or "all"), "explain": _flag(wanted.explain)}
-        response = await self._post("/predict", clip, asked | listed)
-        figure = None
+        answer, drawn = io.BytesIO(), io.BytesIO()
+        await self._post("/predict", clip, asked | {"explain": _flag(wanted.explain)}, answer)
         if wanted.figure:
             format, kind = wanted.figure
-            figure = (await self._post("/figure", clip, asked | {"format": format, "kind": kind})).content
-        return Answer(self._parsed(schemas.Prediction, response), figure)
+            await self._post("/figure", clip, asked | {"format": format, "kind": kind}, drawn)
+        if film:
+            await self._post("/film", clip, asked | {"format": wanted.film}, film)
+        return Answer(self._parsed(schemas.Prediction, answer.getvalue()), drawn.getvalue() or None)
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _post(self, route: str, clip: BinaryIO, asked: dict[str, str]) -> httpx.Response:
-        """The answer, asked for again while the server is away for the moment."""
+    async def _post(self, route: str, clip: BinaryIO, asked: dict[str, str], body: BinaryIO) -> None:
+        """Write the answer into `body`; ask again while the server is away for the moment."""
         for wait_s in (*WAITS_S, None):
             clip.seek(0)
+            body.seek(0)
+            body.truncate()
             away = "went away"
             try:
-                response = await self._client.post(route, params=asked, files={"video": ("clip", clip)})
-                if response.is_success:
-                    return response
+                video = {"video": ("clip", clip)}
+                async with self._client.stream("POST", route, params=asked, files=video) as response:
+                    if response.is_success:
+                        async for chunk in response.aiter_bytes():
+                            body.write(chunk)
+                        return
+                    await response.aread()
                 problem = _problem(response)
                 if response.status_code not in AWAY:
                     raise self._failure(problem)
@@ -94,9 +102,9 @@ class RemotePredictor:
             return Usage(problem.detail)
         return Refused(problem.code, problem.detail)
 
-    def _parsed(self, schema: type[Parsed], response: httpx.Response) -> Parsed:
+    def _parsed(self, schema: type[Parsed], text: bytes) -> Parsed:
         try:
-            return schema.model_validate_json(response.content)
+            return schema.model_validate_json(text)
         except ValidationError as error:
             raise Unavailable(f"{self._url}: answers in a form that this version does not know") from error
 

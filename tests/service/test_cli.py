@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import httpx
 import pytest
 
@@ -49,6 +50,11 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
         return {Path(row["clip"]).name: row for row in csv.DictReader(file)}
 
 
+def _frames(film: Path) -> int:
+    with av.open(film) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 def test_folder_to_csv_with_figures(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each clip gets a row and a figure, a bad one its code; the same command again has nothing left to do."""
     out, figures = tmp_path / "results.csv", tmp_path / "figures"
@@ -72,17 +78,22 @@ def test_server_and_process_agree(
 ) -> None:
     """JSON lines of a server hold what this process answers, but for what belongs to one request alone."""
     out = tmp_path / "results.jsonl"
-    assert main(["predict", str(folder), "--out", str(out), "--url", str(client.base_url), "--top", "2"]) == 1
+    server = ["--url", str(client.base_url), "--film", str(tmp_path / "films")]
+    assert main(["predict", str(folder), "--out", str(out), "--top", "2", *server]) == Exit.REFUSED
     lines = {Path(line["clip"]).name: line for line in map(json.loads, out.read_text().splitlines())}
     assert lines["broken.webm"]["error"]["code"] == "unreadable_video"
     capsys.readouterr()
-    svg = tmp_path / "figure.svg"
-    assert main(["predict", str(DEMO), "--top", "2", "--figure", str(svg), "--kind", "matrix"]) == Exit.FINE
+    svg, film = tmp_path / "figure.svg", tmp_path / "film.mp4"
+    pictures = ["--figure", str(svg), "--kind", "matrix", "--film", str(film)]
+    assert main(["predict", str(DEMO), "--top", "2", *pictures]) == Exit.FINE
     here, there = json.loads(capsys.readouterr().out), lines["a.mp4"]["prediction"]
     for answer in (here, there):
         del answer["request_id"], answer["timings_ms"]
     assert here == there
     assert svg.read_text().startswith("<svg")
+    films = [film, *(path for path in (tmp_path / "films").rglob("*") if path.is_file())]
+    assert {path.name for path in films} == {"film.mp4", "a.mp4.mp4", "b,\n.MOV.mp4"}
+    assert len({_frames(path) for path in films}) == 1
 
 
 def test_standard_input(client: httpx.Client, demo: bytes) -> None:
@@ -132,6 +143,7 @@ def test_overloaded_server_is_asked_again(gateway: Serve, folder: Path, tmp_path
         (["."], Exit.USAGE, "no clips"),
         ([str(DEMO), "--out", "results.xls"], Exit.USAGE, ".csv or .jsonl"),
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
+        ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
         ([str(DEMO), "--url", "127.0.0.1:80"], Exit.USAGE, "not a URL"),
         ([str(DEMO), "--url", "http://127.0.0.1:9"], Exit.UNAVAILABLE, "no server answers"),
         ([str(DEMO), "--out", "no/folder.csv"], Exit.UNWRITABLE, "No such file"),
