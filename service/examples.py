@@ -27,6 +27,7 @@ PROBLEMS = {
     "overloaded": "All places are taken. Try again in 3 s.",
     "backend_unavailable": "The model server cannot be reached or does not fit this gateway. Try again later.",
     "job_not_found": "There is no such job here: it was deleted, or the time for which it is kept has passed.",
+    "no_film": "No film was asked for with this job: add `film=mp4`.",
     "job_unfinished": "The job is not done yet.",
     "idempotency_conflict": "This Idempotency-Key was used for another clip or other parameters. Take a new key.",
     "jobs_unavailable": "The queue of jobs cannot be reached. Nothing is lost; try again later.",

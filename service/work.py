@@ -52,6 +52,7 @@ PROBLEMS = problems.documented(
         415: "`unsupported_media_type`: not multipart/form-data",
         422: "`unreadable_video`, `video_too_long`, `frame_too_large`, `no_face`, `face_too_small`, "
         "`too_few_frames`, `invalid_parameter`",
+        500: "`internal_error`",
         503: "`overloaded`, `backend_unavailable` or `storage_full`, with Retry-After",
         504: "`timeout`: the deadline passed",
     }
