@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from service.admission import Gate
-from service.pipeline import Reading
+from service.pipeline import Seen
 
 
 class Metrics:
@@ -39,7 +39,7 @@ class Metrics:
         self._requests.labels(method, route, status, code).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def reading(self, reading: Reading) -> None:
+    def reading(self, reading: Seen) -> None:
         for stage, seconds in reading.seconds.items():
             self._stages.labels(stage).inc(max(0.0, seconds))
         self._frames.labels("decoded").inc(reading.decoding.frames_decoded)

@@ -1,5 +1,7 @@
 """The way of the data: clip -> frames -> aligned faces -> backbone -> relations -> what the clip says.
 
+Where SIAM is asked for, faces leave a patch beside their crop, and it reads the patches at the clip's end.
+
 Decoding runs one thread ahead of alignment, and blocks of faces are in the backbone while the next are decoded and
 aligned. Nothing that is kept grows with the length of the clip.
 """
@@ -14,21 +16,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.ahead import ahead
-from service.backends.base import Arrays, Backend, Model
+from service.backends.base import Arrays, Backend, ContractMismatch, Model
+from service.executor import Executor
 from service.progress import Progress
+from service.siam import SiamReading, attend
 from smile.course import SmileCourse, smile_course
 from smile.decoding import DecodeReport, Limits
 from smile.faces import AlignedFace, FaceReport, align
 from smile.recording import Recording
 from smile.regions import PAIRS, REGIONS
 from smile.sequence import Sequence, Stretch
-from smile.tensors import BACKBONE, GRAPHS, RELATIONS, Graph, blocks
+from smile.tensors import BACKBONE, RELATIONS, blocks
 from smile.video import Video, VideoInfo
 
 DECODED_AHEAD = 3
@@ -37,6 +41,7 @@ BLOCKS_IN_FLIGHT = 4
 """Blocks of one clip that may be in the backbone at once."""
 
 Result = TypeVar("Result")
+Blocks = Iterator[tuple[list[AlignedFace], NDArray[np.float16] | None]]
 
 
 def _masks() -> NDArray[np.float32]:
@@ -68,24 +73,18 @@ class Picture:
     mouth_ratios: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Everything measured about one clip.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was measured about one clip, whichever network reads it.
 
     Attributes:
-        age: (M,) float32 years, for the first M rows of MASKS: one, or all where an explanation was asked for.
-        gender: (M, 2) float32 probability of each of GENDERS.
-        age_importance, gender_importance: (36,) float32, the paper's lambda, in the order of PAIRS.
-        frames_used: length T of the sequence that the relations saw, at `frame_rate_hz`.
+        frames_used: length T of the sequence that the network saw, at `frame_rate_hz`.
         followed_throughout: the face was never lost for longer than a bridge.
-        picture: None unless asked for.
+        model: of the network that answers; the first one's where both do.
         seconds: of each stage; stages overlap, so they add up to more than the whole.
+        siam: None unless asked for.
     """
 
-    age: NDArray[np.float32]
-    gender: NDArray[np.float32]
-    age_importance: NDArray[np.float32]
-    gender_importance: NDArray[np.float32]
     frames_used: int
     frame_rate_hz: float
     followed_throughout: bool
@@ -95,6 +94,24 @@ class Reading:
     faces: FaceReport
     model: Model
     seconds: dict[str, float]
+    siam: SiamReading | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Seen):
+    """Everything measured about one clip.
+
+    Attributes:
+        age: (M,) float32 years, for the first M rows of MASKS: one, or all where an explanation was asked for.
+        gender: (M, 2) float32 probability of each of GENDERS.
+        age_importance, gender_importance: (36,) float32, the paper's lambda, in the order of PAIRS.
+        picture: None unless asked for.
+    """
+
+    age: NDArray[np.float32]
+    gender: NDArray[np.float32]
+    age_importance: NDArray[np.float32]
+    gender_importance: NDArray[np.float32]
     picture: Picture | None = None
 
 
@@ -113,6 +130,7 @@ class Pipeline:
         mirrored: bool = False,
         explain: bool = False,
         picture: bool = False,
+        siam: bool = False,
         recording: Recording | None = None,
         progress: Progress | None = None,
     ) -> Reading:
@@ -123,6 +141,7 @@ class Pipeline:
             mirrored: the clip shows its subject as in a mirror; the faces are turned back before the network sees them.
             explain: also measure what zeroing each region and each pair does.
             picture: also keep what figures are drawn from.
+            siam: also let SIAM read it.
             recording: gathers what the film of the clip is drawn from.
             progress: follows the clip while it is read.
 
@@ -131,9 +150,20 @@ class Pipeline:
             BackendError: the graphs cannot be executed.
             CancelledError: the task was cancelled; the work stops within one block.
         """
-        executor = _Executor(self._backend, asyncio.get_running_loop())
-        job = _Job(await self._backend.model(), executor, mirrored, explain, picture, recording)
+        executor = Executor(self._backend, asyncio.get_running_loop())
+        model = await self._backend.model()
+        other = await self._backend.model("siam") if siam else None
+        if other and other.card.frame_rate_hz != model.card.frame_rate_hz:
+            raise ContractMismatch("the two networks were trained at different frame rates; they cannot share a clip")
+        job = _Job(model, other, executor, mirrored, explain, picture, recording)
         return await self.run(partial(job.read, clip, self._limits, progress), job.cancelled)
+
+    async def read_siam(self, clip: BinaryIO, *, mirrored: bool = False, progress: Progress | None = None) -> Seen:
+        """Let SIAM alone read one clip; its reading is there. Otherwise as `read`. Raises NotServed."""
+        executor = Executor(self._backend, asyncio.get_running_loop())
+        model = await self._backend.model("siam")
+        job = _Job(model, model, executor, mirrored)
+        return await self.run(partial(job.read_siam, clip, self._limits, progress), job.cancelled)
 
     async def run(self, work: Callable[[], Result], cancelled: threading.Event) -> Result:
         """Do some work on a thread of the pipeline; where the task is cancelled, set `cancelled` and await its end."""
@@ -149,44 +179,21 @@ class Pipeline:
         await asyncio.to_thread(self._threads.shutdown)
 
 
-class _Executor:
-    """Calls the backend from the clip's thread and clocks the time in which a graph had anything of the clip to do."""
-
-    def __init__(self, backend: Backend, loop: asyncio.AbstractEventLoop) -> None:
-        self._backend = backend
-        self._loop = loop
-        self._running = dict.fromkeys((graph.name for graph in GRAPHS), 0)
-        self._since = dict.fromkeys(self._running, 0.0)
-        self.seconds = dict.fromkeys(self._running, 0.0)
-
-    def submit(self, graph: Graph, inputs: Arrays) -> Future[Arrays]:
-        return asyncio.run_coroutine_threadsafe(self._run(graph, inputs), self._loop)
-
-    async def _run(self, graph: Graph, inputs: Arrays) -> Arrays:
-        if not self._running[graph.name]:
-            self._since[graph.name] = time.perf_counter()
-        self._running[graph.name] += 1
-        try:
-            return await self._backend.run(graph, inputs)
-        finally:
-            self._running[graph.name] -= 1
-            if not self._running[graph.name]:
-                self.seconds[graph.name] += time.perf_counter() - self._since[graph.name]
-
-
 class _Job:
     """One clip in work, on one thread."""
 
     def __init__(
         self,
         model: Model,
-        executor: _Executor,
+        siam: Model | None,
+        executor: Executor,
         mirrored: bool,
-        explain: bool,
-        picture: bool,
-        recording: Recording | None,
+        explain: bool = False,
+        picture: bool = False,
+        recording: Recording | None = None,
     ) -> None:
         self.model = model
+        self.siam = siam
         self.executor = executor
         self.mirrored = mirrored
         self.masks = MASKS if explain else MASKS[:1]
@@ -195,6 +202,31 @@ class _Job:
         self.cancelled = threading.Event()
 
     def read(self, clip: BinaryIO, limits: Limits, progress: Progress | None) -> Reading:
+        stretch, seen = self._follow(clip, limits, progress, self._through_backbone)
+        related = self.executor.submit(RELATIONS, stretch.inputs(self.masks))
+        siam = self._attend(stretch)
+        answer = related.result()
+        return Reading(
+            **self._told(seen, siam),
+            age=answer["age"][0],
+            gender=answer["gender"][0],
+            age_importance=answer["age_importance"][0, 0],
+            gender_importance=answer["gender_importance"][0, 0],
+            picture=self._picture(stretch, seen.course) if self.picture else None,
+        )
+
+    def read_siam(self, clip: BinaryIO, limits: Limits, progress: Progress | None) -> Seen:
+        stretch, seen = self._follow(clip, limits, progress, lambda faces: ((block, None) for block in _batches(faces)))
+        return Seen(**self._told(seen, self._attend(stretch)))
+
+    def _follow(
+        self,
+        clip: BinaryIO,
+        limits: Limits,
+        progress: Progress | None,
+        through: Callable[[Iterable[AlignedFace]], Blocks],
+    ) -> tuple[Stretch, Seen]:
+        """Read the clip to its end; `through` takes the faces and gives them back in blocks, with their features."""
         rate = self.model.card.frame_rate_hz
         report = FaceReport()
         sequence = Sequence(keep_crops=self.picture)
@@ -204,33 +236,34 @@ class _Job:
             watch = self.recording.watch if self.recording else None
             with (
                 ahead(video.samples(watch), DECODED_AHEAD, self.cancelled) as samples,
-                closing(align(samples, report)) as aligned,
+                closing(align(samples, report, patches=self.siam is not None)) as aligned,
             ):
                 faces = _Timed(aligned)
-                for block, features in self._through_backbone(faces):
+                for block, features in through(faces):
                     sequence.add(block, features)
                     if self.recording:
                         self.recording.track.add(block)
             report.check()
             stretch = sequence.longest_stretch()
-            answer = self.executor.submit(RELATIONS, stretch.inputs(self.masks)).result()
-            course = smile_course(stretch.times_s, stretch.mouth_ratios)
-            return Reading(
-                age=answer["age"][0],
-                gender=answer["gender"][0],
-                age_importance=answer["age_importance"][0, 0],
-                gender_importance=answer["gender_importance"][0, 0],
+            return stretch, Seen(
                 frames_used=stretch.frame_count,
                 frame_rate_hz=rate / stretch.stride,
                 followed_throughout=stretch.is_whole,
-                course=course,
+                course=smile_course(stretch.times_s, stretch.mouth_ratios),
                 video=video.info,
                 decoding=video.report,
                 faces=report,
                 model=self.model,
-                seconds={"decode": samples.busy_s, "align": faces.seconds - samples.waited_s, **self.executor.seconds},
-                picture=self._picture(stretch, course) if self.picture else None,
+                seconds={"decode": samples.busy_s, "align": faces.seconds - samples.waited_s},
             )
+
+    def _attend(self, stretch: Stretch) -> SiamReading | None:
+        return attend(stretch, self.siam, self.executor.submit, self.mirrored) if self.siam else None
+
+    def _told(self, seen: Seen, siam: SiamReading | None) -> dict[str, Any]:
+        """What is known of a clip when all graphs have answered."""
+        spent = {"siam_align": siam.align_s} if siam else {}
+        return vars(seen) | {"siam": siam, "seconds": seen.seconds | self.executor.seconds | spent}
 
     def _picture(self, stretch: Stretch, course: SmileCourse) -> Picture:
         at = course.apex_s
@@ -240,9 +273,7 @@ class _Job:
         face = self._unmirrored(crop[None])[0]
         return Picture(face, at, stretch.times_s, stretch.mouth_ratios)
 
-    def _through_backbone(
-        self, faces: Iterable[AlignedFace]
-    ) -> Iterator[tuple[list[AlignedFace], NDArray[np.float16]]]:
+    def _through_backbone(self, faces: Iterable[AlignedFace]) -> Blocks:
         """Blocks of faces with their features, in order, several in the backbone at once."""
         (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
         in_flight: deque[tuple[list[AlignedFace], Future[Arrays]]] = deque()

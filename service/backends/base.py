@@ -2,18 +2,19 @@
 
     BackendError
     ├── BackendUnavailable     the server is away, starting, or broke off; trying again later may help
-    └── ContractMismatch       the graphs were made for another contract; nothing is served
+    ├── ContractMismatch       the graphs were made for another contract; nothing is served
+    └── NotServed              the model repository holds no graphs of this network
 
 Exceptions of onnxruntime, tritonclient and grpc are mapped to these at the boundary, with `from`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
-from smile.tensors import Graph, fingerprint
+from smile.tensors import GRAPHS, SIAM_GRAPHS, Graph, fingerprint_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,9 +31,19 @@ class ContractMismatch(BackendError):
     """The graphs and this gateway do not agree on names, shapes, regions, geometry or frame rate."""
 
 
+class NotServed(BackendError):
+    """The model repository holds no graphs of this network."""
+
+
+Network = Literal["fdin", "siam"]
+"""The two papers' networks: the interpreter (Kim & Ro), which is always served, and SIAM (Pei et al.)."""
+NETWORKS: dict[Network, tuple[Graph, Graph]] = {"fdin": GRAPHS, "siam": SIAM_GRAPHS}
+"""The graph of frames and the graph of sequences of each."""
+
+
 @dataclass(frozen=True)
 class Model:
-    """What a backend has loaded.
+    """What a backend has loaded of one network.
 
     Attributes:
         card: identity and provenance of the weights.
@@ -43,10 +54,11 @@ class Model:
     card: Card
     version: str
     provider: str
+    network: Network = "fdin"
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.card.frame_rate_hz)
+        return fingerprint_of(NETWORKS[self.network][0], self.card.frame_rate_hz)
 
 
 class Backend(Protocol):
@@ -63,8 +75,8 @@ class Backend(Protocol):
             BackendUnavailable: try again later.
         """
 
-    async def model(self) -> Model:
-        """What is loaded. Raises BackendUnavailable, ContractMismatch."""
+    async def model(self, network: Network = "fdin") -> Model:
+        """What is loaded. Raises BackendUnavailable, ContractMismatch, NotServed."""
 
     async def ready(self) -> bool:
         """Whether a request would be answered now."""
@@ -73,14 +85,16 @@ class Backend(Protocol):
         """Release everything."""
 
 
-def checked_card(graph: str, metadata: dict[str, str]) -> Card:
+def checked_card(graph: Graph, metadata: dict[str, str]) -> Card:
     """The card in a graph's metadata. Raises ContractMismatch where the graph was made for another contract."""
     try:
         card = Card.from_json(metadata[METADATA_CARD])
         found = metadata[METADATA_FINGERPRINT]
     except (KeyError, ValueError, TypeError) as error:
-        raise ContractMismatch(f"{graph} carries no card and fingerprint; export it again") from error
-    expected = fingerprint(card.frame_rate_hz)
+        raise ContractMismatch(f"{graph.name} carries no card and fingerprint; export it again") from error
+    expected = fingerprint_of(graph, card.frame_rate_hz)
     if found != expected:
-        raise ContractMismatch(f"{graph} was made for contract {found}, this gateway has {expected}; export it again")
+        raise ContractMismatch(
+            f"{graph.name} was made for contract {found}, this gateway has {expected}; export it again"
+        )
     return card

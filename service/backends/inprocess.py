@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
-from service.backends.base import Arrays, BackendError, Model, checked_card
+from service.backends.base import NETWORKS, Arrays, BackendError, Model, Network, NotServed, checked_card
 from service.settings import available_cores
 from smile.sampling import MIN_SAMPLES
-from smile.tensors import BACKBONE, GRAPHS, MASK_COUNTS, RELATIONS, Graph, bucket
+from smile.tensors import BACKBONE, MASK_COUNTS, RELATIONS, SIAM_FRAMES, Graph, bucket
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 FILES = {"cpu": ("model.onnx",), "cuda": ("model.fp16.onnx", "model.onnx")}
@@ -33,27 +33,38 @@ class InProcessBackend:
             ContractMismatch: graphs of another contract.
         """
         cores = available_cores()
-        self._sessions = {graph.name: _open(graph, repository, device) for graph in GRAPHS}
-        cards = {
-            name: checked_card(name, session.get_modelmeta().custom_metadata_map)
-            for name, session in self._sessions.items()
-        }
-        version = _latest(repository / RELATIONS.name).name
-        self._model = Model(cards[RELATIONS.name], version, self._sessions[BACKBONE.name].get_providers()[0])
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._models: dict[Network, Model] = {}
+        for network, graphs in NETWORKS.items():
+            if network == "fdin" or all((repository / graph.name).is_dir() for graph in graphs):
+                self._models[network] = self._load(network, repository, device)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="graph")
         self._warm()
 
     async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, graph, inputs)
 
-    async def model(self) -> Model:
-        return self._model
+    async def model(self, network: Network = "fdin") -> Model:
+        try:
+            return self._models[network]
+        except KeyError:
+            raise NotServed(f"no graphs of {network} in the model repository") from None
 
     async def ready(self) -> bool:
         return True
 
     async def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+    def _load(self, network: Network, repository: Path, device: Literal["cpu", "cuda"]) -> Model:
+        graphs = NETWORKS[network]
+        opened = [_open(graph, repository, device) for graph in graphs]
+        self._sessions |= {graph.name: session for graph, session in zip(graphs, opened, strict=True)}
+        _, card = (
+            checked_card(graph, session.get_modelmeta().custom_metadata_map)
+            for graph, session in zip(graphs, opened, strict=True)
+        )
+        return Model(card, _latest(repository / graphs[-1].name).name, opened[0].get_providers()[0], network)
 
     def _run(self, graph: Graph, inputs: Arrays) -> Arrays:
         names = [tensor.name for tensor in graph.outputs]
@@ -63,12 +74,13 @@ class InProcessBackend:
             raise BackendError(f"{graph.name} failed on inputs of its own contract") from error
 
     def _warm(self) -> None:
-        for size in BACKBONE.batches:
-            self._run(BACKBONE, {t.name: np.zeros(t.shape(n=size), t.dtype) for t in BACKBONE.inputs})
-        for masks in MASK_COUNTS:
-            sizes = {"b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
-            zeros = {t.name: np.zeros(t.shape(**sizes), t.dtype) for t in RELATIONS.inputs}
-            self._run(RELATIONS, zeros | {"frame_count": np.full(1, MIN_SAMPLES, np.int64)})
+        for frames, sequence in (NETWORKS[network] for network in self._models):
+            for size in frames.batches:
+                self._run(frames, {t.name: np.zeros(t.shape(n=size), t.dtype) for t in frames.inputs})
+            for masks in MASK_COUNTS if sequence is RELATIONS else MASK_COUNTS[:1]:
+                sizes = {"b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
+                zeros = {t.name: np.zeros(t.shape(**sizes), t.dtype) for t in sequence.inputs}
+                self._run(sequence, zeros | {"frame_count": np.full(1, MIN_SAMPLES, np.int64)})
 
 
 def _latest(model: Path) -> Path:
@@ -84,7 +96,7 @@ def _open(graph: Graph, repository: Path, device: Literal["cpu", "cuda"]) -> ort
     if path is None:
         raise BackendError(f"version {version.name} of {graph.name} holds none of {', '.join(FILES[device])}")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1 if graph is BACKBONE else available_cores()
+    options.intra_op_num_threads = 1 if graph in (BACKBONE, SIAM_FRAMES) else available_cores()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle spinning would steal from decoding
     options.log_severity_level = 3

@@ -8,8 +8,8 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from service.backends.base import Arrays, BackendError, BackendUnavailable, Model, checked_card
-from smile.tensors import GRAPHS, RELATIONS, Graph
+from service.backends.base import NETWORKS, Arrays, BackendError, BackendUnavailable, Model, Network, checked_card
+from smile.tensors import GRAPHS, Graph
 
 CALL_TIMEOUT_S = 30.0
 READY_TIMEOUT_S = 2.0
@@ -46,7 +46,7 @@ class TritonBackend:
     def __init__(self, url: str) -> None:
         """`url` is host:port. Does not connect yet: the gateway may be started before the server."""
         self._client = triton.InferenceServerClient(url, channel_args=CHANNEL)
-        self._model: Model | None = None
+        self._models: dict[Network, Model] = {}
 
     async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
         feeds = [_feed(tensor.name, inputs[tensor.name]) for tensor in graph.inputs]
@@ -55,17 +55,19 @@ class TritonBackend:
             with _mapped():
                 result = await self._client.infer(graph.name, feeds, outputs=wanted, client_timeout=CALL_TIMEOUT_S)
         except BackendUnavailable:
-            self._model = None
+            self._models.clear()
             raise
         return {tensor.name: result.as_numpy(tensor.name) for tensor in graph.outputs}
 
-    async def model(self) -> Model:
-        if self._model is None:
+    async def model(self, network: Network = "fdin") -> Model:
+        if network not in self._models:
+            frames, sequence = NETWORKS[network]
             with _mapped():
-                cards = {graph.name: checked_card(graph.name, await self._parameters(graph)) for graph in GRAPHS}
-                metadata = await self._client.get_model_metadata(RELATIONS.name, client_timeout=READY_TIMEOUT_S)
-            self._model = Model(cards[RELATIONS.name], max(metadata.versions, key=int), "triton")
-        return self._model
+                checked_card(frames, await self._parameters(frames))
+                card = checked_card(sequence, await self._parameters(sequence))
+                metadata = await self._client.get_model_metadata(sequence.name, client_timeout=READY_TIMEOUT_S)
+            self._models[network] = Model(card, max(metadata.versions, key=int), "triton", network)
+        return self._models[network]
 
     async def ready(self) -> bool:
         try:
@@ -75,7 +77,7 @@ class TritonBackend:
                         return False
             await self.model()
         except BackendError:
-            self._model = None
+            self._models.clear()
             return False
         return True
 

@@ -1,0 +1,106 @@
+"""SIAM's reading of a stretch of a clip: warped faces -> siam_frames -> siam_sequence."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.backends.base import Arrays, Model
+from smile.frontal import frontal_faces
+from smile.sequence import Stretch
+from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks, bucket
+
+BLOCKS_IN_FLIGHT = 4
+"""Blocks of one clip that may be in siam_frames at once."""
+Submit = Callable[[Graph, Arrays], "Future[Arrays]"]
+
+
+@dataclass(frozen=True)
+class SiamReading:
+    """What SIAM says about one clip, for its F frames.
+
+    Attributes:
+        age: years.
+        times_s: (F,) float64.
+        temporal: (F,) float32, how much each frame counts; sum 1. A frame that stands for several instants has the sum
+            of theirs.
+        spatial: (F, 10, 10) float32, how much each cell of the warped face counts, between 0 and 1.
+        align_s: seconds spent on smoothing and warping.
+    """
+
+    age: float
+    times_s: NDArray[np.float64]
+    temporal: NDArray[np.float32]
+    spatial: NDArray[np.float32]
+    model: Model
+    align_s: float
+
+
+def attend(stretch: Stretch, model: Model, submit: Submit, mirrored: bool) -> SiamReading:
+    """Read a stretch whose faces have patches; blocks are in the graph while the next faces are warped.
+
+    Args:
+        submit: executes a graph.
+        mirrored: turn the warped faces back before the network sees them.
+    """
+    faces = _Warped(stretch, mirrored)
+    appearance, spatial = _look(faces, len(stretch.patches), submit)
+    padded = np.zeros((1, bucket(stretch.frame_count), appearance.shape[1]), appearance.dtype)
+    padded[0, : stretch.frame_count] = appearance[stretch.frame_of]
+    inputs = dict(zip((t.name for t in SIAM_SEQUENCE.inputs), (padded, np.array([stretch.frame_count])), strict=True))
+    answer = submit(SIAM_SEQUENCE, inputs).result()
+    weights = answer["temporal_attention"][0, : stretch.frame_count]
+    return SiamReading(
+        age=float(answer["age"][0, 0]),
+        times_s=stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0],
+        temporal=np.bincount(stretch.frame_of, weights).astype(np.float32),
+        spatial=spatial,
+        model=model,
+        align_s=faces.seconds,
+    )
+
+
+class _Warped:
+    """The warped faces of a stretch; adds up the seconds that they take."""
+
+    def __init__(self, stretch: Stretch, mirrored: bool) -> None:
+        self._faces = frontal_faces(stretch.patches)
+        self._mirrored = mirrored
+        self.seconds = 0.0
+
+    def block(self, size: int) -> NDArray[np.uint8]:
+        """The next (size, 114, 114) uint8."""
+        started = time.perf_counter()
+        faces = np.stack(list(islice(self._faces, size)))
+        if self._mirrored:
+            faces = np.ascontiguousarray(faces[:, :, ::-1])
+        self.seconds += time.perf_counter() - started
+        return faces
+
+
+def _look(faces: _Warped, count: int, submit: Submit) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """Appearance and spatial attention of every frame, in order."""
+    (name,) = (tensor.name for tensor in SIAM_FRAMES.inputs)
+    outputs = [tensor.name for tensor in SIAM_FRAMES.outputs]
+    in_flight: deque[Future[Arrays]] = deque()
+    done: list[Arrays] = []
+
+    def answers(leave: int) -> Iterator[Arrays]:
+        while len(in_flight) > leave:
+            yield in_flight.popleft().result()
+
+    try:
+        for size in blocks(count, SIAM_FRAMES):
+            in_flight.append(submit(SIAM_FRAMES, {name: faces.block(size)}))
+            done += answers(BLOCKS_IN_FLIGHT - 1)
+        done += answers(0)
+    finally:
+        for waiting in in_flight:
+            waiting.cancel()
+    appearance, spatial = (np.concatenate([answer[output] for answer in done]) for output in outputs)
+    return appearance, spatial
