@@ -28,7 +28,8 @@ LONG_SIDE_PX = (480, 960)
 """The longer side of the pictures: a clip within these limits keeps its size, others are reduced or enlarged."""
 MIN_INTERVAL_S = 1 / 45
 """A frame sooner after the last one that was stored is left out: 50 and 60 frames a second become 25 and 30."""
-CODEC = "mpeg4"
+CODEC = "mpeg1video"
+"""FFmpeg's decoder of MPEG-4 (part 2) does not give the same pixels every time; this one does."""
 QUANTISER = "2"
 KEY_FRAME_EVERY = "12"
 FRAME_TIME = Fraction(1, 25)

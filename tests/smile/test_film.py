@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from smile.colour import planes
 from smile.course import SmileCourse
 from smile.faces import AlignedFace
 from smile.film import Scene, write
+from smile.geometry import Geometry
 from smile.recording import Recording, recorded_size
 from smile.regions import PAIRS, REGIONS
 from smile.track import Track
@@ -107,6 +109,24 @@ def test_colours_are_those_of_the_clip(settings: dict[str, object]) -> None:
     """Whatever matrix and range the clip is in."""
     picture = filmed([clips.flat((200, 90, 40), (480, 320))] * 12, [face(0.0)], **settings)[8]
     assert picture[160:300, 150:400].reshape(-1, 3).mean(axis=0) == pytest.approx((200, 90, 40), abs=6)
+
+
+def test_recording_keeps_the_pictures() -> None:
+    """What comes back of a clip that moves fast is what went in, time by time, but for a grain of noise."""
+    frames = clips.astronaut_frames(40, (480, 480), amplitude=0.2)
+    shown: list[NDArray[np.int64]] = []
+    with Recording() as recording, Video(io.BytesIO(clips.clip_bytes(frames, matrix=1))) as video:
+
+        def watch(time_s: float, frame: av.VideoFrame, geometry: Geometry) -> None:
+            shown.append(planes(frame)[0].astype(int))
+            recording.watch(time_s, frame, geometry)
+
+        for _ in video.samples(watch):
+            pass
+        recording.finish()
+        errors = [np.abs(y - before).mean() for (_, (y, *_)), before in zip(recording.pictures(), shown, strict=True)]
+        assert recording.times_s.tolist() == pytest.approx([k / 25 for k in range(40)])
+    assert max(errors) < 2
 
 
 def test_cursor_moves_with_time() -> None:
