@@ -112,20 +112,24 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-async function saveFigure(format) {
+async function saveDrawn(what, extension, parameters) {
   const { signal } = running;
   const trait = document.querySelector("#trait-switch input:checked").value;
-  const theme = matchMedia("(prefers-color-scheme: dark)").matches && format === "png" ? "dark" : "light";
-  $("save-status").textContent = "Drawing the figure …";
+  $("save-status").textContent = `Drawing the ${what} …`;
   try {
-    const figure = await send("figure", clip, { kind: "all", format, trait, theme, mirrored }, { signal, as: "blob" });
-    save(figure, `smile-${trait}.${format}`);
-    $("save-status").textContent = "The figure is saved.";
+    const drawn = await send(what, clip, { ...parameters, format: extension, trait, mirrored }, { signal, as: "blob" });
+    save(drawn, `smile-${trait}.${extension}`);
+    $("save-status").textContent = `The ${what} is saved.`;
   } catch (error) {
     if (error.name === "AbortError") return;
-    const [title, advice] = FAILURES[error.code] ?? ["The figure could not be drawn.", "Try again."];
+    const [title, advice] = FAILURES[error.code] ?? [`The ${what} could not be drawn.`, "Try again."];
     $("save-status").textContent = `${title} ${advice}`;
   }
+}
+
+function saveFigure(format) {
+  const theme = matchMedia("(prefers-color-scheme: dark)").matches && format === "png" ? "dark" : "light";
+  return saveDrawn("figure", format, { kind: "all", theme });
 }
 
 function take(files) {
@@ -140,6 +144,7 @@ for (const id of ["stop-camera", "cancel", "other", "new"]) $(id).addEventListen
 $("again").addEventListener("click", () => read(clip, mirrored));
 $("save-png").addEventListener("click", () => saveFigure("png"));
 $("save-svg").addEventListener("click", () => saveFigure("svg"));
+$("save-film").addEventListener("click", () => saveDrawn("film", "mp4", {}));
 $("save-json").addEventListener("click", () => {
   save(new Blob([JSON.stringify($("result").answer, null, 1)], { type: "application/json" }), "smile.json");
 });

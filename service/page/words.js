@@ -23,7 +23,7 @@ export const WARNINGS = {
 };
 
 // Those that may pass by themselves.
-export const PASSING = ["overloaded", "backend_unavailable", "timeout", "unreachable", "internal_error"];
+export const PASSING = ["overloaded", "backend_unavailable", "storage_full", "timeout", "unreachable", "internal_error"];
 
 export const FAILURES = {
   unreadable_video: ["This file cannot be read as a video.", "Choose a recording as your phone or camera made it: MP4, MOV and WebM all work. If it is one, it may have been cut off on the way; copy it once more."],
@@ -37,6 +37,7 @@ export const FAILURES = {
   invalid_parameter: ["The service does not know what was asked.", "Reload the page: it may be older than the service."],
   overloaded: ["The service is busy.", "All places are taken. Try again in a moment; your clip is still here."],
   backend_unavailable: ["The model is not answering.", "The page is up, but the model behind it is not. Try again in a moment."],
+  storage_full: ["The service has no room left.", "Try again in a moment; your clip is still here."],
   timeout: ["It took too long.", "Send a shorter clip, or try again when the connection or the service is less busy."],
   unreachable: ["The service cannot be reached.", "Check the connection, then try again; your clip is still here. A very large clip may also have been cut off: shorten it."],
   internal_error: ["Something went wrong in the service.", "It has been logged. Try again, or send another clip."],

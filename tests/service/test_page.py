@@ -138,8 +138,8 @@ def test_rows_light_up_their_links(read: Browser) -> None:
 
 
 @in_chromium
-def test_saves_answer_and_figure(read: Browser) -> None:
-    """The JSON is the answer; the SVG is the figure of the trait that is shown."""
+def test_saves_answer_figure_and_film(read: Browser) -> None:
+    """The JSON is the answer; the SVG is the figure, the MP4 the film of the trait that is shown."""
     read.click("#save-json")
     saved = read.downloads / "smile.json"
     read.wait(saved.exists)
@@ -149,6 +149,11 @@ def test_saves_answer_and_figure(read: Browser) -> None:
     read.wait(figure.exists)
     assert "importance of every pair" in figure.read_text()
     assert read.text("#save-status") == "The figure is saved."
+    read.click("#save-film")
+    film = read.downloads / "smile-age.mp4"
+    read.wait(film.exists)
+    with av.open(str(film)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
 
 
 @in_chromium
