@@ -74,6 +74,8 @@ def of(error: Exception, request_id: str) -> Problem:
         return _body(request_id, _CLIP_STATUS[type(error)], error.code, str(error))
     if isinstance(error, Refusal):
         return _body(request_id, error.status_code, error.code, str(error.detail))
+    if is_disk_full(error):
+        return of(no_space(), request_id)
     if isinstance(error, BackendError):
         return _body(request_id, HTTPStatus.SERVICE_UNAVAILABLE, "backend_unavailable", _BACKEND_AWAY)
     return _body(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", UNEXPECTED)

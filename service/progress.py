@@ -5,9 +5,13 @@ from smile.video import VideoInfo
 
 
 class Progress:
-    """Follows one clip. Written by the thread that reads it, read by any."""
+    """Follows one clip. Written by the thread that reads it, read by any.
 
-    def __init__(self) -> None:
+    `share` is that of reading in the whole work, 0-1: what follows cannot be seen from here.
+    """
+
+    def __init__(self, share: float = 1.0) -> None:
+        self._share = share
         self._report = DecodeReport()
         self._whole_s: float | None = None
         self._followed = False
@@ -22,7 +26,7 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """Of the clip's own time, 0-1; None where its header does not tell how long it is."""
+        """Of the work, by the clip's own time, 0-1; None where its header does not tell how long it is."""
         if not self._followed:
             return 0.0
-        return min(1.0, self._report.duration_s / self._whole_s) if self._whole_s else None
+        return self._share * min(1.0, self._report.duration_s / self._whole_s) if self._whole_s else None

@@ -12,12 +12,22 @@ from typing import BinaryIO, Literal, Protocol
 
 from service.jobs.schemas import Job, JobState
 from service.problems import Refusal
-from service.schemas import Problem
+from service.progress import Progress
+from service.schemas import FilmFormat, Problem
 from service.work import Options
 
-Output = Literal["prediction", "drawing"]
+Output = Literal["prediction", "drawing", "film"]
 Outputs = dict[Output, bytes]
-"""What comes of a clip: the JSON of the prediction, and what figures are drawn from (`service.jobs.drawing`)."""
+"""What comes of a clip: the JSON of the prediction, what figures are drawn from (`service.jobs.drawing`), the film."""
+READING_SHARE = 0.7
+"""Of reading in the work on a job that also makes a film."""
+
+
+class JobOptions(Options):
+    film: FilmFormat | None = None
+
+    def progress(self) -> Progress:
+        return Progress(READING_SHARE if self.film else 1.0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,12 @@ class Submission:
     """
 
     clip: BinaryIO
-    options: Options
+    options: JobOptions
     key: str | None
     fingerprint: str
 
     @classmethod
-    def of(cls, clip: BinaryIO, options: Options, key: str | None) -> "Submission":
+    def of(cls, clip: BinaryIO, options: JobOptions, key: str | None) -> "Submission":
         """Reads the clip once; for a thread."""
         clip.seek(0)
         digest = hashlib.sha256(options.model_dump_json().encode())
@@ -57,6 +67,7 @@ class Record:
     id: str
     fingerprint: str
     created_s: float
+    film: FilmFormat | None = None
     state: JobState = "queued"
     attempts: int = 0
     frames: int = 0
@@ -78,6 +89,7 @@ class Record:
             frames_per_second=round(self.frames / self.seconds, 1) if self.frames and self.seconds else None,
             remaining_s=0.0 if done else None if left is None else round(left, 1),
             expires=None if self.expires_s is None else _moment(self.expires_s),
+            film=self.film,
             problem=self.problem,
         )
 

@@ -1,6 +1,7 @@
 """Jobs of this process alone: kept in memory, their clips in unnamed files. They end with the process."""
 
 import asyncio
+import mmap
 import shutil
 import tempfile
 import time
@@ -11,16 +12,14 @@ from typing import BinaryIO, cast
 from service.admission import Gate, Overloaded
 from service.backends.base import Backend
 from service.jobs import base
-from service.jobs.base import Output, Outputs, Record, Submission
+from service.jobs.base import JobOptions, Output, Outputs, Record, Submission
 from service.jobs.run import failure, run
 from service.jobs.schemas import JobState
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.problems import is_disk_full, no_space
-from service.progress import Progress
 from service.schemas import Problem
 from service.settings import Settings
-from service.work import Options
 
 
 class _Entry:
@@ -30,10 +29,11 @@ class _Entry:
         self.key = submission.key
         self.created_s = time.time()
         self.state: JobState = "queued"
-        self.progress = Progress()
+        self.film = submission.options.film
+        self.progress = submission.options.progress()
         self.began = self.ended = 0.0
         self.expires_s: float | None = None
-        self.outputs: Outputs = {}
+        self.outputs: dict[Output, bytes | mmap.mmap] = {}
         self.problem: Problem | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -42,6 +42,7 @@ class _Entry:
             id=self.id,
             fingerprint=self.fingerprint,
             created_s=self.created_s,
+            film=self.film,
             state=self.state,
             attempts=int(self.began > 0),
             frames=self.progress.frames,
@@ -106,7 +107,7 @@ class InProcessJobs:
         entry = self._entry(job_id)
         if output not in entry.outputs:
             raise base.unknown()
-        return entry.outputs[output]
+        return entry.outputs[output][:]
 
     async def delete(self, job_id: str) -> None:
         entry = self._entry(job_id)
@@ -117,13 +118,12 @@ class InProcessJobs:
         await _stopped(self._entries.values())
         await self._pipeline.close()
 
-    async def _work(self, entry: _Entry, clip: BinaryIO, options: Options) -> None:
+    async def _work(self, entry: _Entry, clip: BinaryIO, options: JobOptions) -> None:
         try:
             async with self._gate.slot():
                 entry.state, entry.began = "running", time.perf_counter()
-                reading, entry.outputs = await run(
-                    self._pipeline, clip, options, entry.id, entry.progress, self._deadline_s
-                )
+                reading, outputs = await run(self._pipeline, clip, options, entry.id, entry.progress, self._deadline_s)
+                entry.outputs = await asyncio.to_thread(_aside, outputs)
             self._metrics.reading(reading)
             entry.state = "done"
         except Exception as error:
@@ -142,6 +142,21 @@ class InProcessJobs:
         entry = self._entries.pop(job_id, None)
         if entry and entry.key:
             del self._ids[entry.key]
+
+
+def _aside(outputs: Outputs) -> dict[Output, bytes | mmap.mmap]:
+    """The film, which may be large, in a file without a name, gone when nobody reads it; the others as they are.
+
+    Raises OSError on a full disk.
+    """
+    return {name: _in_file(content) if name == "film" else content for name, content in outputs.items()}
+
+
+def _in_file(content: bytes) -> mmap.mmap:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 async def _stopped(entries: Iterable[_Entry]) -> None:

@@ -138,6 +138,7 @@ def _record(job_id: str, kept: dict[str, str]) -> Record:
         id=job_id,
         fingerprint=kept["fingerprint"],
         created_s=float(kept["created"]),
+        film=json.loads(kept["options"])["film"],
         state=kept["state"],  # type: ignore[arg-type]
         attempts=int(kept["attempts"]),
         **progress,

@@ -1,19 +1,19 @@
-"""`/jobs`: submit a clip, look how far it is, fetch what came of it, delete it."""
+"""`/jobs`: submit a clip, look how far it is, delete it; `service.jobs.results` has what came of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service import figure, problems, schemas
-from service.jobs import drawing
-from service.jobs.base import Jobs, Record, Submission
+from service import problems, schemas
+from service.jobs import results
+from service.jobs.access import GONE, JobId, Kept, Known
+from service.jobs.base import JobOptions, Record, Submission
 from service.jobs.schemas import Job
-from service.work import PROBLEMS, Asked, Clip, Served, check_offered
-from smile.svg import ThemeName
+from service.work import PROBLEMS, Asked, Clip
 
 PATH = "/jobs"
 FINAL = ("done", "failed", "gone")
@@ -24,47 +24,19 @@ IDEMPOTENCY = (
     "Any text of the client's choice. The same key with the same clip and parameters is answered with the same job, "
     "for as long as that is kept."
 )
-GONE = {
-    404: "`job_not_found`: never was, deleted, or its time has passed",
-    422: "`invalid_parameter`",
-    503: "`jobs_unavailable`, with Retry-After",
-}
-NOT_DONE = {
-    **GONE,
-    409: "`job_unfinished`, with Retry-After",
-    422: f"{problems.OF_CLIPS}: what was wrong with the clip, as `/predict` says it; `invalid_parameter`",
-    500: "`internal_error`, `worker_lost`",
-    504: "`timeout`: the job took too long",
-}
-
-
-def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs
-
-
-Kept = Annotated[Jobs, Depends(_jobs)]
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+FILM = "Also make the film: of the first of `traits`, with `top` pairs. Default: none."
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY)]
 
-
-async def _record(job_id: JobId, jobs: Kept) -> Record:
-    return await jobs.record(job_id)
-
-
-async def _done(record: Annotated[Record, Depends(_record)]) -> Record:
-    """A job that is done. Raises Refusal: what it failed by, or that it has not ended."""
-    if record.problem:
-        raise problems.Refusal(record.problem.status, record.problem.code, record.problem.detail)
-    if record.state != "done":
-        raise problems.Refusal(HTTPStatus.CONFLICT, "job_unfinished", "The job is not done yet.", {"Retry-After": "1"})
-    return record
-
-
-Known = Annotated[Record, Depends(_record)]
-Done = Annotated[Record, Depends(_done)]
-
 router = APIRouter(prefix=PATH)
+router.include_router(results.router)
+
+
+def _asked(
+    asked: Asked,
+    film: Annotated[schemas.FilmFormat | None, Query(description=FILM)] = None,
+    film_field: Annotated[schemas.FilmFormat | None, Form(alias="film", description=FILM)] = None,
+) -> JobOptions:
+    return JobOptions(**asked.model_dump(), film=film_field or film)
 
 
 @router.post(
@@ -84,7 +56,13 @@ router = APIRouter(prefix=PATH)
         ),
     },
 )
-async def submit(jobs: Kept, video: Clip, asked: Asked, response: Response, idempotency_key: Key = None) -> Job:
+async def submit(
+    jobs: Kept,
+    video: Clip,
+    asked: Annotated[JobOptions, Depends(_asked)],
+    response: Response,
+    idempotency_key: Key = None,
+) -> Job:
     submission = await asyncio.to_thread(Submission.of, video.file, asked, idempotency_key)
     record = await jobs.submit(submission)
     response.headers["Location"] = f"{PATH}/{record.id}"
@@ -135,40 +113,3 @@ async def events(request: Request, record: Known, jobs: Kept) -> AsyncIterator[S
 
 def _event(record: Record) -> tuple[str, Job | None]:
     return (record.state if record.state in FINAL else "progress"), record.shown()
-
-
-@router.get(
-    "/{job_id}/result",
-    operation_id="job_result",
-    summary="The answer of a job that is done, as `/predict` would have given it",
-    response_model=schemas.Prediction,
-    responses=problems.documented(NOT_DONE),
-)
-async def result(record: Done, jobs: Kept) -> Response:
-    prediction = await jobs.output(record.id, "prediction")
-    return Response(prediction, media_type="application/json", headers=figure.NOT_STORED)
-
-
-def _look(
-    format: Annotated[schemas.FigureFormat, Query(description=figure.FORMAT)] = "png",
-    kind: Annotated[schemas.FigureKind, Query(description=figure.KIND)] = "relations",
-    trait: Annotated[schemas.Trait, Query(description="The trait whose relations are drawn.")] = "age",
-    theme: Annotated[ThemeName, Query(description=figure.THEME)] = "light",
-) -> figure.Look:
-    return figure.Look(format=format, kind=kind, theme=theme, trait=trait)
-
-
-@router.get(
-    "/{job_id}/figure",
-    operation_id="job_figure",
-    summary="Any figure of a job that is done",
-    response_class=Response,
-    responses={200: figure.RESPONSE, **problems.documented(NOT_DONE)},
-)
-async def job_figure(
-    record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]
-) -> Response:
-    assert look.trait is not None
-    check_offered(service.settings, look.trait, "trait")
-    kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
-    return await figure.answered(kept, look.trait, look)

@@ -2,26 +2,28 @@
 
 import asyncio
 import logging
+import tempfile
 import time
 from dataclasses import replace
 from http import HTTPStatus
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from service import answer, problems
 from service.backends.base import BackendError
+from service.film import read_and_film
 from service.jobs import drawing
-from service.jobs.base import Outputs
+from service.jobs.base import JobOptions, Outputs
 from service.pipeline import Pipeline, Reading
 from service.progress import Progress
 from service.schemas import Problem
-from service.work import Options
 from smile.errors import SmileError
+from smile.regions import PAIRS
 
 log = logging.getLogger(__name__)
 
 
 async def run(
-    pipeline: Pipeline, clip: BinaryIO, options: Options, job_id: str, progress: Progress, deadline_s: float
+    pipeline: Pipeline, clip: BinaryIO, options: JobOptions, job_id: str, progress: Progress, deadline_s: float
 ) -> tuple[Reading, Outputs]:
     """Read the clip. Every figure can be drawn afterwards, so it is always read with its picture and explained.
 
@@ -31,9 +33,7 @@ async def run(
     started = time.perf_counter()
     try:
         async with asyncio.timeout(deadline_s):
-            reading = await pipeline.read(
-                clip, mirrored=options.mirrored, explain=True, picture=True, progress=progress
-            )
+            reading, film = await _read(pipeline, clip, options, progress)
     except TimeoutError as error:
         raise problems.Refusal(
             HTTPStatus.GATEWAY_TIMEOUT, "timeout", f"The job was not done within {deadline_s:g} s."
@@ -45,10 +45,32 @@ async def run(
         top=None if options.top == "all" else options.top,
         total_s=time.perf_counter() - started,
     )
-    return reading, {"prediction": prediction.model_dump_json().encode(), "drawing": drawing.packed(reading)}
+    outputs: Outputs = {"prediction": prediction.model_dump_json().encode(), "drawing": drawing.packed(reading)}
+    return reading, outputs | ({"film": film} if film else {})
 
 
-def _as_asked(reading: Reading, options: Options) -> Reading:
+async def _read(pipeline: Pipeline, clip: BinaryIO, options: JobOptions, progress: Progress) -> tuple[Reading, bytes]:
+    """(reading, film, empty unless asked for)."""
+    if not options.film:
+        reading = await pipeline.read(clip, mirrored=options.mirrored, explain=True, picture=True, progress=progress)
+        return reading, b""
+    with tempfile.TemporaryFile() as out:
+        reading = await read_and_film(
+            pipeline,
+            clip,
+            cast(BinaryIO, out),
+            trait=options.traits[0],
+            links=len(PAIRS) if options.top == "all" else options.top,
+            format=options.film,
+            mirrored=options.mirrored,
+            explain=True,
+            progress=progress,
+        )
+        out.seek(0)
+        return reading, out.read()
+
+
+def _as_asked(reading: Reading, options: JobOptions) -> Reading:
     """Without what was not asked for, so that the answer is that of `/predict`."""
     if not options.explain:
         reading = replace(reading, age=reading.age[:1], gender=reading.gender[:1])

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas import Problem
+from service.schemas import FilmFormat, Problem
 
 JobState = Literal["queued", "running", "done", "failed"]
 
@@ -24,4 +24,5 @@ class Job(BaseModel):
     frames_per_second: float | None = Field(description="decoded per second of work; null before the first")
     remaining_s: float | None = Field(description="estimate of the work left, once it is running; null where unknown")
     expires: datetime | None = Field(description="until when a job that has ended, and what came of it, is kept")
+    film: FilmFormat | None = Field(default=None, description="the film that was asked for")
     problem: Problem | None = Field(description="of a failed job: what /predict would have answered")

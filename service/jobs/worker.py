@@ -19,14 +19,13 @@ from service.backends import create_backend
 from service.backends.base import Backend, BackendUnavailable
 from service.jobs import keys
 from service.jobs.attempt import PAUSE_S, Attempt
-from service.jobs.base import Outputs
+from service.jobs.base import JobOptions, Outputs
 from service.jobs.redis import UNFINISHED_S, connect
 from service.jobs.run import failure, run
 from service.pipeline import Pipeline
 from service.problems import Refusal
 from service.schemas import Problem
 from service.settings import Settings
-from service.work import Options
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ class ClipWorker:
                 raise Refusal(
                     HTTPStatus.INTERNAL_SERVER_ERROR, "worker_lost", "The clip was given up: workers stopped on it."
                 )
-            asked = Options.model_validate_json(options)
+            asked = JobOptions.model_validate_json(options)
             _, outputs = await run(
                 self._pipeline, io.BytesIO(clip), asked, attempt.job_id, attempt.progress, settings.job_deadline_s
             )

@@ -23,6 +23,12 @@ ROOT = DEMO.parents[1]
 PATIENCE_S = 120
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def submit(client: httpx.Client, clip: bytes, key: str | None = None, **params: Any) -> httpx.Response:
     headers = {"Idempotency-Key": key} if key else {}
     return client.post("/jobs", files={"video": ("clip.mp4", clip)}, params=params, headers=headers)
@@ -72,9 +78,7 @@ class Redis:
     """A redis-server of the test's own, that loses nothing when it is stopped."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

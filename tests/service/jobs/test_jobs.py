@@ -1,15 +1,19 @@
 """Jobs, kept in the process: life, answers, idempotency, cancelling, expiry, limits."""
 
+import io
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import av
 import httpx
 import pytest
 from starlette import formparsers
@@ -17,7 +21,7 @@ from starlette import formparsers
 from service.settings import Settings
 from tests import clips
 from tests.service.conftest import Serve, post, serve
-from tests.service.jobs.conftest import at_work, ended, submit, until
+from tests.service.jobs.conftest import ROOT, at_work, ended, free_port, submit, until
 
 UNKNOWN = "/jobs/" + "0" * 32
 
@@ -49,6 +53,25 @@ def test_answer_holds_what_was_asked_for(client: httpx.Client, demo: bytes) -> N
     answer, direct = client.get(f"{path}/result").json(), post(client, demo, traits="age").json()
     assert (answer["age"], answer["gender"], answer["picture"]) == (direct["age"], None, None)
     assert client.get(f"{path}/figure", params={"kind": "effects"}).content.startswith(b"\x89PNG")
+
+
+def test_film_is_that_of_film(client: httpx.Client, demo: bytes) -> None:
+    """A film that is asked for is made along the way; one that was not is said to be missing."""
+    path = submit(client, demo, film="mp4", traits="gender", top=2).headers["location"]
+    without = submit(client, demo).headers["location"]
+    assert until(client, path, ended)["film"] == "mp4"
+    film = client.get(f"{path}/film")
+    direct = client.post("/film", files={"video": ("clip.mp4", demo)}, params={"traits": "gender", "top": 2})
+    assert film.headers["content-type"] == direct.headers["content-type"] == "video/mp4"
+    assert _pictures(film.content) == _pictures(direct.content) > 0
+    until(client, without, ended)
+    missing = client.get(f"{without}/film")
+    assert (missing.status_code, missing.json()["code"]) == (404, "no_film")
+
+
+def _pictures(film: bytes) -> int:
+    with av.open(io.BytesIO(film), "r") as container:
+        return len(list(container.decode(video=0)))
 
 
 @pytest.fixture
@@ -156,19 +179,31 @@ def test_unknown_job(client: httpx.Client, path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
 
 
+def _full(*_: object, **__: object) -> IO[bytes]:
+    """A file to which every write fails as on a full disk."""
+    return open("/dev/full", "r+b")
+
+
 def test_full_disk(client: httpx.Client, demo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where neither the upload nor its copy can be put aside, the client is told to come back; then all is well."""
-    full = lambda *_, **__: open("/dev/full", "r+b")  # noqa: E731, SIM115 - every write fails as on a full disk
     with monkeypatch.context() as broken:
-        broken.setattr(tempfile, "TemporaryFile", full)
+        broken.setattr(tempfile, "TemporaryFile", _full)
         refused = [submit(client, demo, "key")]
     with monkeypatch.context() as broken:
-        broken.setattr(formparsers, "SpooledTemporaryFile", full)
+        broken.setattr(formparsers, "SpooledTemporaryFile", _full)
         refused += [submit(client, demo), post(client, demo)]
     for answer in refused:
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_full")
         assert int(answer.headers["retry-after"]) >= 1
     assert submit(client, demo, "key").status_code == 202
+
+
+def test_disk_full_of_results(client: httpx.Client, demo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job whose results cannot be kept fails, and says so."""
+    clip = [tempfile.TemporaryFile()]
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: clip.pop() if clip else _full())
+    problem = until(client, submit(client, demo, film="mp4").headers["location"], ended)["problem"]
+    assert (problem["status"], problem["code"]) == (503, "storage_full")
 
 
 def test_nothing_is_left_when_the_service_stops(long_clip: bytes, clip_folder: Path) -> None:
@@ -178,6 +213,34 @@ def test_nothing_is_left_when_the_service_stops(long_clip: bytes, clip_folder: P
         until(client, paths[0], at_work)
         assert _put_aside(clip_folder) == 2
     assert _put_aside(clip_folder) == 0
+
+
+def test_streams_end_when_the_server_is_stopped(long_clip: bytes) -> None:
+    """SIGTERM is not held up by those who follow a job, however long an answer may take."""
+    port = free_port()
+    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SMILE_DEADLINE_S": "3600"})
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            while not _answers(client):
+                assert server.poll() is None
+                time.sleep(0.05)
+            path = submit(client, long_clip).headers["location"]
+            with client.stream("GET", f"{path}/events") as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                server.terminate()
+                assert all(job["state"] != "done" for _, job in _events(lines))
+        server.wait(60)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(client: httpx.Client) -> bool:
+    with suppress(httpx.ConnectError):
+        return client.get("/health/ready").is_success
+    return False
 
 
 def _put_aside(folder: Path) -> int:

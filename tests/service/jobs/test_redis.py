@@ -74,12 +74,14 @@ def test_job_waits_for_a_model_server(
     """A worker whose Triton is away gives the job back; one that can do it does it."""
     client = gateway(jobs=redis_server.url)
     stranded = start_worker(backend="triton", triton_url="127.0.0.1:1", job_lease_s=1)
-    path = submit(client, demo).headers["location"]
+    path = submit(client, demo, film="webm").headers["location"]
     stranded.until("job given back")
     stranded.stop()
     start_worker()
     done = until(client, path, ended)
     assert (done["state"], done["attempts"]) == ("done", 1)
+    film = client.get(f"{path}/film")
+    assert film.headers["content-type"] == "video/webm" and film.content.startswith(b"\x1aE\xdf\xa3")
 
 
 def test_redis_away_at_start_and_amid_the_work(

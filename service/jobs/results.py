@@ -1,0 +1,93 @@
+"""What came of a job that is done: the answer, its figures, the film."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from service import figure, film, problems, schemas
+from service.jobs import drawing
+from service.jobs.access import GONE, Kept, Known
+from service.jobs.base import Record
+from service.work import Served, check_offered
+from smile.svg import ThemeName
+
+FILM_RESPONSE: dict[str, Any] = {
+    "description": "The film.",
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in film.MEDIA_TYPES.values()},
+}
+NOT_DONE = {
+    **GONE,
+    409: "`job_unfinished`, with Retry-After",
+    422: f"{problems.OF_CLIPS}: what was wrong with the clip, as `/predict` says it; `invalid_parameter`",
+    500: "`internal_error`, `worker_lost`",
+    504: "`timeout`: the job took too long",
+}
+
+
+async def _done(record: Known) -> Record:
+    """A job that is done. Raises Refusal: what it failed by, or that it has not ended."""
+    if record.problem:
+        raise problems.Refusal(record.problem.status, record.problem.code, record.problem.detail)
+    if record.state != "done":
+        raise problems.Refusal(HTTPStatus.CONFLICT, "job_unfinished", "The job is not done yet.", {"Retry-After": "1"})
+    return record
+
+
+Done = Annotated[Record, Depends(_done)]
+
+router = APIRouter()
+
+
+@router.get(
+    "/{job_id}/result",
+    operation_id="job_result",
+    summary="The answer of a job that is done, as `/predict` would have given it",
+    response_model=schemas.Prediction,
+    responses=problems.documented(NOT_DONE),
+)
+async def result(record: Done, jobs: Kept) -> Response:
+    prediction = await jobs.output(record.id, "prediction")
+    return Response(prediction, media_type="application/json", headers=figure.NOT_STORED)
+
+
+def _look(
+    format: Annotated[schemas.FigureFormat, Query(description=figure.FORMAT)] = "png",
+    kind: Annotated[schemas.FigureKind, Query(description=figure.KIND)] = "relations",
+    trait: Annotated[schemas.Trait, Query(description="The trait whose relations are drawn.")] = "age",
+    theme: Annotated[ThemeName, Query(description=figure.THEME)] = "light",
+) -> figure.Look:
+    return figure.Look(format=format, kind=kind, theme=theme, trait=trait)
+
+
+@router.get(
+    "/{job_id}/figure",
+    operation_id="job_figure",
+    summary="Any figure of a job that is done",
+    response_class=Response,
+    responses={200: figure.RESPONSE, **problems.documented(NOT_DONE)},
+)
+async def job_figure(
+    record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]
+) -> Response:
+    assert look.trait is not None
+    check_offered(service.settings, look.trait, "trait")
+    kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
+    return await figure.answered(kept, look.trait, look)
+
+
+@router.get(
+    "/{job_id}/film",
+    operation_id="job_film",
+    summary="The film of a job that is done, where it was asked for",
+    response_class=Response,
+    responses={200: FILM_RESPONSE, **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_film`: not asked for"})},
+)
+async def job_film(record: Done, jobs: Kept) -> Response:
+    if record.film is None:
+        raise problems.Refusal(HTTPStatus.NOT_FOUND, "no_film", "No film was asked for with this job: add `film=mp4`.")
+    return Response(
+        await jobs.output(record.id, "film"),
+        media_type=film.MEDIA_TYPES[record.film],
+        headers={"Content-Disposition": f'inline; filename="smile-film.{record.film}"', **figure.NOT_STORED},
+    )
