@@ -6,16 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service import schemas
+from service import schemas, siam_answer
 from service.backends.base import Model
-from service.pipeline import Picture, Reading
+from service.pipeline import Picture, Reading, Seen
 from service.settings import BackendName
+from service.siam import SiamReading
 from smile.card import AgeInterval
 from smile.ranking import Relation, rank
 from smile.regions import NAMES, PAIRS, REGIONS
 from smile.sampling import MAX_SAMPLES
 from smile.svg import data_uri
 from smile.tensors import GENDERS
+
+Fields = dict[str, Any]
 
 LOW_FRAME_RATE_HZ = 12.0
 """Below this the movements of a smile (an onset takes about half a second) are hardly sampled."""
@@ -27,47 +30,72 @@ NOTICE = (
 )
 
 
-def model_card(model: Model, backend: BackendName, traits: Sequence[schemas.Trait]) -> schemas.ModelCard:
+def model_card(
+    model: Model, backend: BackendName, traits: Sequence[schemas.Trait], siam: Model | None = None
+) -> schemas.ModelCard:
     """What serves, and what its weights say about themselves."""
-    card = model.card
     return schemas.ModelCard(
-        name=card.name,
-        version=model.version,
-        trained_on=card.trained_on,
-        licence=card.licence,
-        frame_rate_hz=card.frame_rate_hz,
-        fingerprint=model.fingerprint,
+        **_card(model),
         backend=backend,
         provider=model.provider,
         traits=list(traits),
-        interval_coverage=card.age_interval.coverage if card.age_interval else None,
-        report=card.report,
         notice=NOTICE,
+        siam=schemas.SiamCard(**_card(siam)) if siam else None,
     )
+
+
+def _card(model: Model) -> Fields:
+    card = model.card
+    return {
+        "name": card.name,
+        "version": model.version,
+        "trained_on": card.trained_on,
+        "licence": card.licence,
+        "frame_rate_hz": card.frame_rate_hz,
+        "fingerprint": model.fingerprint,
+        "interval_coverage": card.age_interval.coverage if card.age_interval else None,
+        "report": card.report,
+    }
 
 
 def prediction(
     reading: Reading, *, request_id: str, traits: Sequence[schemas.Trait], top: int | None, total_s: float
 ) -> schemas.Prediction:
-    """The answer to one request; `top` is how many relations are listed, None for all."""
-    card = reading.model.card
+    """The answer to one request; `top` is how many relations and attended frames are listed, None for all."""
+    age = _age(reading, top) if "age" in traits else None
+    siam = _siam(reading.siam, top) if reading.siam else None
+    apart = float(reading.age[0]) - reading.siam.age if reading.siam else 0.0
     return schemas.Prediction(
-        request_id=request_id,
-        age=_age(reading, top) if "age" in traits else None,
+        **_common(reading, request_id, total_s),
+        age=age,
         gender=_gender(reading, top) if "gender" in traits else None,
-        clip=_clip(reading),
+        siam=siam,
+        disagreement=siam_answer.disagreement(age, siam.age, apart) if age and siam else None,
         picture=_picture(reading.picture) if reading.picture else None,
-        model=schemas.ModelIdentity(
-            name=card.name,
-            version=reading.model.version,
-            trained_on=card.trained_on,
-            fingerprint=reading.model.fingerprint,
-        ),
-        timings_ms=schemas.Timings(
-            **{stage: round(seconds * 1000, 1) for stage, seconds in reading.seconds.items()},
+    )
+
+
+def siam_prediction(seen: Seen, *, request_id: str, top: int | None, total_s: float) -> schemas.Prediction:
+    """The answer of SIAM alone, which `seen` holds."""
+    assert seen.siam is not None
+    return schemas.Prediction(**_common(seen, request_id, total_s), siam=_siam(seen.siam, top))
+
+
+def _common(seen: Seen, request_id: str, total_s: float) -> Fields:
+    """What an answer says whichever network it comes from."""
+    return {
+        "request_id": request_id,
+        "clip": _clip(seen),
+        "model": siam_answer.identity(seen.model),
+        "timings_ms": schemas.Timings(
+            **{stage: round(seconds * 1000, 1) for stage, seconds in seen.seconds.items()},
             total=round(total_s * 1000, 1),
         ),
-    )
+    }
+
+
+def _siam(reading: SiamReading, top: int | None) -> schemas.Siam:
+    return siam_answer.siam(reading, _interval(reading.age, reading.model.card.age_interval), top)
 
 
 def _age(reading: Reading, top: int | None) -> schemas.Age:
@@ -106,9 +134,6 @@ def _interval(years: float, interval: AgeInterval | None) -> schemas.AgeInterval
     )
 
 
-Fields = dict[str, Any]
-
-
 def _explained(
     importance: NDArray[np.float32], effects: NDArray[np.float64], unit: str, top: int | None
 ) -> tuple[list[Fields], list[Fields], list[Fields]]:
@@ -141,7 +166,7 @@ def _relation(relation: Relation) -> Fields:
     }
 
 
-def _clip(reading: Reading) -> schemas.Clip:
+def _clip(reading: Seen) -> schemas.Clip:
     course, faces = reading.course, reading.faces
     return schemas.Clip(
         duration_s=round(reading.decoding.duration_s, 3),
@@ -179,11 +204,14 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _warnings(reading: Reading) -> Iterator[tuple[str, str]]:
+def _warnings(reading: Seen) -> Iterator[tuple[str, str]]:
     """(code, message) of everything that makes the answer less trustworthy than it looks."""
     faces, decoding = reading.faces, reading.decoding
     if reading.model.card.trained_on is None:
         yield "untrained_model", "These weights were never trained: the numbers show that the path works, nothing else."
+    siam = reading.siam
+    if siam and siam.model is not reading.model and siam.model.card.trained_on is None:
+        yield "untrained_siam", "SIAM's weights were never trained: its numbers show that the path works, nothing else."
     if not reading.course.has_smile:
         yield "no_smile", "No smile was seen. The network reads smiles: start neutral, smile broadly, relax."
     if faces.faces_max > 1:

@@ -14,12 +14,12 @@ import smile
 from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
-from service.backends.base import BackendUnavailable
+from service.backends.base import BackendError, BackendUnavailable
 from service.jobs import create_jobs, routes
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.settings import Settings
-from service.work import PROBLEMS, Asked, Clip, Served, Service, offered_traits, read
+from service.work import PROBLEMS, Asked, AskedNetwork, Clip, Served, Service, admitted, offered_traits
 
 DESCRIPTION = """\
 A smile video goes in; age and gender come out, with the relations between facial regions that decided them.
@@ -39,15 +39,27 @@ router = APIRouter()
     response_model_exclude_none=False,
     responses=PROBLEMS,
 )
-async def predict(request: Request, service: Served, video: Clip, asked: Asked) -> schemas.Prediction:
+async def predict(
+    request: Request, service: Served, video: Clip, asked: Asked, network: AskedNetwork
+) -> schemas.Prediction:
     started = time.perf_counter()
-    reading = await read(request, service, video, mirrored=asked.mirrored, explain=asked.explain, picture=asked.picture)
+    request_id, top = request.state.request_id, None if asked.top == "all" else asked.top
+    if network == "siam":
+        seen = await admitted(request, service, lambda: service.pipeline.read_siam(video.file, mirrored=asked.mirrored))
+        return answer.siam_prediction(seen, request_id=request_id, top=top, total_s=time.perf_counter() - started)
+    reading = await admitted(
+        request,
+        service,
+        lambda: service.pipeline.read(
+            video.file,
+            mirrored=asked.mirrored,
+            explain=asked.explain,
+            picture=asked.picture,
+            siam=network == "both",
+        ),
+    )
     return answer.prediction(
-        reading,
-        request_id=request.state.request_id,
-        traits=asked.traits,
-        top=None if asked.top == "all" else asked.top,
-        total_s=time.perf_counter() - started,
+        reading, request_id=request_id, traits=asked.traits, top=top, total_s=time.perf_counter() - started
     )
 
 
@@ -76,7 +88,12 @@ async def ready(service: Served) -> schemas.Health:
 )
 async def model(service: Served) -> schemas.ModelCard:
     settings = service.settings
-    return answer.model_card(await service.backend.model(), settings.backend, offered_traits(settings))
+    served = await service.backend.model()
+    try:
+        siam = await service.backend.model("siam")
+    except BackendError:  # the second network need not be there
+        siam = None
+    return answer.model_card(served, settings.backend, offered_traits(settings), siam)
 
 
 @router.get("/metrics", operation_id="metrics", summary="Prometheus metrics", response_class=PlainTextResponse)

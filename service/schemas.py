@@ -152,6 +152,52 @@ class ModelIdentity(_Schema):
     fingerprint: str = Field(description="of the contract between gateway and graphs")
 
 
+Grid = Annotated[
+    list[list[Annotated[float, Field(ge=0, le=1)]]],
+    Field(
+        description="10 rows of 10 cells of the face, warped onto a mean frontal shape of 114x114 pixels. The cell in "
+        "row r and column c, both from 0, looks at 35x35 pixels around (17.5 + 8 c, 17.5 + 8 r)."
+    ),
+]
+
+
+class SiamAge(_Schema):
+    years: float
+    interval: AgeInterval | None = Field(description="null where the weights were never calibrated")
+
+
+class AttendedFrame(_Schema):
+    time_s: float
+    weight: float = Field(description="how much the frame counts; over all frames they add up to 1")
+
+
+class AttendedFace(AttendedFrame):
+    attention: Grid
+
+
+class SpatialAttention(_Schema):
+    """How much each cell of the face counts, between 0 and 1 by itself: what the network lets through, not proof."""
+
+    mean: Grid = Field(description="over all frames alike")
+    most_attended: list[AttendedFace] = Field(description="the frames with the largest weights, at most `top`")
+
+
+class Siam(_Schema):
+    """What the Spatially-Indexed Attention Model (Pei et al.) says. Its faces are never mirrored."""
+
+    age: SiamAge
+    frames: list[AttendedFrame] = Field(description="every frame that the network saw, in order")
+    spatial: SpatialAttention
+    model: ModelIdentity
+
+
+class Disagreement(_Schema):
+    """How far apart the two networks are on this clip."""
+
+    years: float = Field(description="`age.years` less `siam.age.years`")
+    intervals_overlap: bool | None = Field(description="null unless both are calibrated")
+
+
 class Timings(_Schema):
     """Milliseconds in which each stage had something of this clip to do. Stages overlap: they add up to more than the
     total."""
@@ -160,17 +206,37 @@ class Timings(_Schema):
     align: float
     backbone: float
     relations: float
+    siam_align: float | None = Field(None, description="smoothing and warping; with SIAM")
+    siam_frames: float | None = None
+    siam_sequence: float | None = None
     total: float
 
 
 class Prediction(_Schema):
     request_id: str
-    age: Age | None = Field(None, description="absent unless asked for in `traits`")
-    gender: Gender | None = Field(None, description="absent unless asked for in `traits`, or where switched off")
+    age: Age | None = Field(None, description="absent unless asked for in `traits`, and with `network=siam`")
+    gender: Gender | None = Field(
+        None, description="absent unless asked for in `traits`, where switched off, and with `network=siam`"
+    )
+    siam: Siam | None = Field(None, description="with `network=siam` and `network=both`")
+    disagreement: Disagreement | None = Field(None, description="with `network=both`, where `age` is answered")
     clip: Clip
     picture: Picture | None = Field(None, description="with `picture`")
-    model: ModelIdentity
+    model: ModelIdentity = Field(description="the first network, or SIAM where it answers alone")
     timings_ms: Timings
+
+
+class SiamCard(_Schema):
+    """What SIAM's weights say about themselves."""
+
+    name: str
+    version: str
+    trained_on: str | None
+    licence: str
+    frame_rate_hz: float
+    fingerprint: str
+    interval_coverage: float | None
+    report: dict[str, object] | None = Field(description="numbers of the evaluation, where one was made")
 
 
 class ModelCard(_Schema):
@@ -188,6 +254,7 @@ class ModelCard(_Schema):
     interval_coverage: float | None
     report: dict[str, object] | None = Field(description="numbers of the evaluation, where one was made")
     notice: str
+    siam: SiamCard | None = Field(default=None, description="the second network; null where there is none")
 
 
 class Health(_Schema):

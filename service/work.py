@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel, Field
 
 from service import problems, schemas
 from service.admission import Gate
-from service.backends.base import Backend
-from service.pipeline import Pipeline, Reading
+from service.backends.base import Backend, NotServed
+from service.pipeline import Pipeline, Reading, Seen
 from service.settings import Settings
 
 CLIENT_GONE = 499
+Read = TypeVar("Read", bound=Seen)
 
 
 class Service:
@@ -43,6 +44,7 @@ TRAITS = "Which traits to answer; repeat or separate by commas. Default: all tha
 MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
 EXPLAIN = "Also measure what zeroing each region and each pair does to the answer."
 PICTURE = "Also give what figures are drawn from: the aligned face at the apex, and the mouth at every instant."
+NETWORK = "Which network reads the clip: the interpreter (`fdin`, the default), SIAM (`siam`, age alone), or both."
 DEFAULT_TOP = 5
 
 PROBLEMS = problems.documented(
@@ -97,6 +99,28 @@ def _options(
 
 
 Asked = Annotated[Options, Depends(_options)]
+Networks = Literal["fdin", "siam", "both"]
+
+
+async def _network(
+    service: Served,
+    network: Annotated[Networks | None, Query(description=NETWORK)] = None,
+    network_field: Annotated[Networks | None, Form(alias="network", description=NETWORK)] = None,
+) -> Networks:
+    chosen = network_field or network or "fdin"
+    if chosen != "fdin":
+        try:
+            await service.backend.model("siam")
+        except NotServed as error:
+            raise problems.Refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid_parameter",
+                f"network: {chosen} is not offered here, since the model repository holds fdin alone",
+            ) from error
+    return chosen
+
+
+AskedNetwork = Annotated[Networks, Depends(_network)]
 
 
 def offered_traits(settings: Settings) -> tuple[schemas.Trait, ...]:
@@ -125,16 +149,14 @@ async def read(
     )
 
 
-async def admitted(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Reading]]) -> Reading:
+async def admitted(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Read]]) -> Read:
     """Do what reads a clip within the gate and the deadline, for as long as the client waits for it."""
     reading = await _while_connected(request, _within_limits(request, service, work))
     request.app.state.metrics.reading(reading)
     return reading
 
 
-async def _within_limits(
-    request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Reading]]
-) -> Reading:
+async def _within_limits(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Read]]) -> Read:
     gate: Gate = request.app.state.gate
     try:
         async with asyncio.timeout(service.settings.deadline_s), gate.slot():
@@ -147,7 +169,7 @@ async def _within_limits(
         ) from error
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Reading]) -> Reading:
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Read]) -> Read:
     """Await `work`, but give it up when the client goes away."""
     task = asyncio.create_task(work)
     gone = asyncio.create_task(_disconnected(request))

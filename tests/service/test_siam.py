@@ -1,0 +1,121 @@
+"""SIAM behind the API: asked for alone, beside the interpreter, not asked for, not there."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.settings import Settings
+from smile.tensors import GRAPHS, SIAM_GRAPHS, SPATIAL_CELLS, siam_fingerprint
+from tests.clips import astronaut_frames, clip_bytes
+from tests.service.conftest import Serve, post
+from tests.service.triton_server import TritonServer
+
+
+@pytest.fixture(scope="module")
+def answers(client: httpx.Client, demo: bytes) -> dict[str, Any]:
+    """What each choice of network answers to the demo clip."""
+    found = {network: post(client, demo, network=network) for network in ("fdin", "siam", "both")}
+    assert all(answer.status_code == 200 for answer in found.values()), found["siam"].text
+    return {network: answer.json() for network, answer in found.items()}
+
+
+def test_it_answers_alone(answers: dict[str, Any]) -> None:
+    """An age with what each frame and each cell counted; nothing of the first network was run."""
+    body = answers["siam"]
+    siam = body["siam"]
+    assert body["age"] is None and body["gender"] is None and body["disagreement"] is None
+    assert body["model"] == siam["model"] and siam["model"]["fingerprint"] == siam_fingerprint()
+    assert body["timings_ms"]["backbone"] == body["timings_ms"]["relations"] == 0
+    assert body["timings_ms"]["siam_frames"] > 0 and body["timings_ms"]["siam_align"] > 0
+    times = [frame["time_s"] for frame in siam["frames"]]
+    assert len(times) == body["clip"]["frames_used"] and times == sorted(set(times))
+    assert sum(frame["weight"] for frame in siam["frames"]) == pytest.approx(1, abs=1e-4)
+    strongest = siam["spatial"]["most_attended"]
+    assert [frame["weight"] for frame in strongest] == sorted((f["weight"] for f in siam["frames"]), reverse=True)[:5]
+    for grid in (siam["spatial"]["mean"], *(frame["attention"] for frame in strongest)):
+        assert np.shape(grid) == (SPATIAL_CELLS, SPATIAL_CELLS)
+
+
+def test_both_are_the_two_alone_and_how_far_they_are_apart(answers: dict[str, Any]) -> None:
+    """Asked for together they answer as each does alone; the difference of the ages is given."""
+    both = answers["both"]
+    assert both["siam"] == answers["siam"]["siam"]
+    assert both["age"] == answers["fdin"]["age"] and both["gender"] == answers["fdin"]["gender"]
+    apart = both["age"]["years"] - both["siam"]["age"]["years"]
+    assert both["disagreement"]["years"] == pytest.approx(apart, abs=0.011)
+
+
+def test_the_default_is_the_interpreter_alone(client: httpx.Client, answers: dict[str, Any], demo: bytes) -> None:
+    """Without `network` nothing of SIAM is run or told."""
+    plain = post(client, demo).json()
+    assert plain["siam"] is None and plain["timings_ms"]["siam_align"] is None
+    for body in (plain, answers["fdin"]):
+        del body["request_id"], body["timings_ms"]
+    assert plain == answers["fdin"]
+
+
+def test_weights_that_were_never_trained_say_so(answers: dict[str, Any]) -> None:
+    """In every answer that SIAM has a part in, as long as its card says so."""
+    for network, code in (("siam", "untrained_model"), ("both", "untrained_siam")):
+        codes = [warning["code"] for warning in answers[network]["clip"]["warnings"]]
+        assert (code in codes) == (answers[network]["siam"]["model"]["trained_on"] is None)
+
+
+def test_mirrored_clips_and_frames_that_stand_for_several_instants(client: httpx.Client) -> None:
+    """A clip of 10 frames a second: one weight for each frame. Sent mirrored as such, nearly the same age."""
+    frames = astronaut_frames(20)
+    original = post(client, clip_bytes(frames, rate=10), network="siam").json()
+    mirrored = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
+    turned = post(client, clip_bytes(mirrored, rate=10), network="siam", mirrored=True).json()
+    assert len(original["siam"]["frames"]) == 20 < original["clip"]["frames_used"]
+    assert turned["siam"]["age"]["years"] == pytest.approx(original["siam"]["age"]["years"], abs=1)
+    difference = np.subtract(turned["siam"]["spatial"]["mean"], original["siam"]["spatial"]["mean"])
+    assert np.abs(difference).mean() < 0.03
+
+
+def test_a_repository_without_it_says_so(gateway: Serve, model_repository: Path, demo: bytes) -> None:
+    """The first network is served; asking for the other is refused before the clip is read."""
+    client = gateway(model_repository=model_repository)
+    assert post(client, demo, network="fdin").status_code == 200
+    refused = post(client, demo, network="both")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
+    assert client.get("/model").json()["siam"] is None
+    assert post(client, demo, network="other").json()["code"] == "invalid_parameter"
+
+
+def test_graphs_of_another_contract_are_refused(tmp_path: Path) -> None:
+    """SIAM's graphs in the places of the first network's do not start."""
+    from service.backends.base import BackendError
+    from service.backends.inprocess import InProcessBackend
+
+    shipped = Settings().model_repository
+    for graph, other in zip(GRAPHS, SIAM_GRAPHS, strict=True):
+        shutil.copytree(shipped / other.name, tmp_path / graph.name)
+    with pytest.raises(BackendError, match="was made for contract"):
+        InProcessBackend(tmp_path)
+
+
+def _numbers(body: Any) -> Iterator[float]:
+    for value in body.values() if isinstance(body, dict) else body if isinstance(body, list) else ():
+        yield from _numbers(value)
+    if isinstance(body, int | float):
+        yield float(body)
+
+
+def test_the_real_triton_answers_the_same(tmp_path: Path, gateway: Serve, answers: dict[str, Any], demo: bytes) -> None:
+    """Through the server every number is within 1e-3 of the one in process, and the card is there."""
+    with TritonServer(Settings().model_repository, tmp_path / "log.txt") as server:
+        through = gateway(backend="triton", triton_url=server.url)
+        body = post(through, demo, network="both").json()
+        card = through.get("/model").json()["siam"]
+    ours, theirs = body["siam"], answers["both"]["siam"]
+    assert json.dumps(ours["model"]) == json.dumps(theirs["model"]) and card["name"] == ours["model"]["name"]
+    np.testing.assert_allclose(list(_numbers(ours["frames"])), list(_numbers(theirs["frames"])), atol=1e-3)
+    np.testing.assert_allclose(ours["spatial"]["mean"], theirs["spatial"]["mean"], atol=1e-3)
+    assert ours["age"]["years"] == pytest.approx(theirs["age"]["years"], abs=0.02)
