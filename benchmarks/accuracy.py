@@ -20,7 +20,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from service.backends.base import Arrays, Backend, Model
+from service.backends.base import Arrays, Backend, Model, Network
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import MASKS, Pipeline
 from service.settings import available_cores
@@ -55,8 +55,8 @@ class Recorder:
             self.regions = inputs["regions"][0, : int(inputs["frame_count"][0])]
         return await self._backend.run(graph, inputs)
 
-    async def model(self) -> Model:
-        return await self._backend.model()
+    async def model(self, network: Network = "fdin") -> Model:
+        return await self._backend.model(network)
 
     async def ready(self) -> bool:
         return await self._backend.ready()
