@@ -1,0 +1,108 @@
+"""SIAM's training on its own: settings that are the paper's, a loss that falls, pictures that show the right place."""
+
+from pathlib import Path
+
+import cv2
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from networks.siam import Siam
+from networks.siam_config import SiamConfig
+from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from training import siam_figures, siam_module
+from training.siam_module import SiamModule, SiamOptimisation
+
+TINY = SiamConfig(channels=(4, 6, 8), hidden=16, features=12, attention_width=5, dropout=0.0, recurrent_dropout=0.0)
+DEMO = Path(__file__).resolve().parents[2] / "demo/astronaut_smile.mp4"
+
+
+def clips(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Faces whose brightness is their age, of several lengths."""
+    rng = np.random.default_rng(0)
+    ages = np.linspace(20, 60, count)
+    return [
+        (
+            torch.from_numpy(rng.normal(3 * age, 5, (3 + k % 3, SIDE_PX, SIDE_PX)).clip(0, 255).astype(np.uint8)),
+            torch.tensor(age, dtype=torch.float32),
+        )
+        for k, age in enumerate(ages)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_the_loss_falls_and_the_best_weights_are_released(tmp_path: Path) -> None:
+    """A few epochs on faces that are brighter with age: the error halves, and what is released has it."""
+    data = clips(12)
+    plan = SiamOptimisation(rate=3e-3, l2=0.0, batch=4, epochs=12)
+    module = SiamModule(TINY, plan, 0, (40.0, 12.0), (0.47, 0.15))
+    before = np.mean([abs(float(module.network.answer(module(f[None]).output)) - float(a)) for f, a in data])
+    trainer = pl.Trainer(
+        max_epochs=plan.epochs,
+        accumulate_grad_batches=plan.batch,
+        gradient_clip_val=plan.clip,
+        gradient_clip_algorithm="value",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.fit(module, DataLoader(data, shuffle=True), DataLoader(data))
+    assert module.best < before / 2
+    network = module.release()
+    errors = [
+        abs(float(network.answer(network(f[None], torch.tensor([len(f)]))[0].output)) - float(a)) for f, a in data
+    ]
+    assert np.mean(errors) == pytest.approx(module.best, abs=1e-3)
+
+
+def test_the_optimiser_is_the_papers() -> None:
+    """RMSprop; L2 on weights and on no bias; the frozen second biases of the recurrence are left out."""
+    module = SiamModule(TINY, SiamOptimisation(), 0)
+    optimiser = module.configure_optimizers()
+    assert isinstance(optimiser, torch.optim.RMSprop)
+    weights, others = optimiser.param_groups
+    assert (weights["alpha"], weights["lr"], weights["weight_decay"]) == (0.95, 1e-4, 2e-4)
+    assert others["weight_decay"] == 0 and all(weight.dim() <= 1 for weight in others["params"])
+    learned = sum(weight.requires_grad for weight in module.network.parameters())
+    assert len(weights["params"]) + len(others["params"]) == learned
+
+
+def test_frames_learn_alone_where_nothing_looks_across_them() -> None:
+    """The CNN alone is trained on the error of each frame, everything else on that of the clip."""
+    estimate = siam_module.SiamEstimate(torch.zeros(1, 1), torch.tensor([[1.0, -1.0]]), torch.full((1, 2), 0.5))
+    alone = SiamConfig(**vars(TINY) | {"recurrent": False, "temporal": False})
+    for config, expected in ((alone, 1.0), (TINY, 0.0)):
+        module = SiamModule(config, SiamOptimisation(), 0)
+        assert float(module.loss(estimate, torch.tensor([0.0]))) == expected
+
+
+def test_heat_is_where_the_cell_looks() -> None:
+    """One attended cell: the heat has its peak at the cell's centre, on the warped face and on a turned frame."""
+    attention = np.zeros((10, 10), np.float32)
+    attention[6, 2] = 1
+    warmth = siam_figures.heat(attention)
+    row, column = np.unravel_index(warmth.argmax(), warmth.shape)
+    assert abs(row - (17.5 + 8 * 6)) <= 1 and abs(column - (17.5 + 8 * 2)) <= 1
+    turn = np.array([[0.0, -2.0, 300.0], [2.0, 0.0, 40.0]])
+    points = MEAN_SHAPE.astype(np.float64) @ turn[:, :2].T + turn[:, 2]
+    shown = siam_figures.over_frame(np.zeros((320, 360, 3), np.uint8), points, warmth).astype(int)
+    y, x = np.argwhere((shown[..., 0] > 60) & (shown[..., 2] == 0)).mean(axis=0)  # the warm half of the colours
+    expected = turn[:, :2] @ (column + 0.5, row + 0.5) + turn[:, 2]
+    assert np.hypot(x - expected[0], y - expected[1]) < 8
+
+
+def test_pictures_of_a_real_clip(tmp_path: Path) -> None:
+    """A strip with bars, and each frame shown twice: warped and as it was."""
+    torch.manual_seed(0)
+    paths = siam_figures.draw(Siam(TINY).eval(), DEMO, tmp_path)
+    assert len(paths) == 1 + 2 * siam_figures.SHOWN
+    strip = cv2.imread(str(tmp_path / "strip.png"))
+    assert strip.shape == (SIDE_PX + siam_figures.BAR_PX, siam_figures.SHOWN * SIDE_PX, 3)
+    with np.load(tmp_path / "attention.npz") as numbers:
+        assert numbers["temporal"].sum() == pytest.approx(1, abs=1e-4)
+        assert numbers["spatial"].shape == (len(numbers["times_s"]), 10, 10)

@@ -1,0 +1,101 @@
+"""Clips -> warped faces for SIAM, by the service's own steps, computed once for each clip and kept on disk.
+
+<cache>/<contract>/<digest of the clip>.npz     faces (T, 114, 114) uint8 grey, times_s, mouth_ratios
+"""
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from smile.errors import SmileError
+from smile.faces import FaceReport, align
+from smile.frontal import frontal_faces
+from smile.sampling import FRAME_RATE_HZ
+from smile.sequence import Sequence, Stretch
+from smile.tensors import siam_fingerprint
+from smile.video import Video
+from training.datasets import Clip
+
+CACHE = Path(".cache/siam_faces")
+BLOCK = 16
+
+
+def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
+    """The longest unbroken stretch of a clip, with its patches. Raises SmileError as the service would."""
+    report, sequence = FaceReport(), Sequence()
+    with (
+        Video(clip, frame_rate_hz=frame_rate_hz) as video,
+        closing(align(video.samples(), report, patches=True)) as faces,
+    ):
+        while block := list(islice(faces, BLOCK)):
+            sequence.add(block)
+    report.check()
+    return sequence.longest_stretch()
+
+
+def faces_of(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> NDArray[np.uint8]:
+    """(T, 114, 114) uint8 grey of a clip, from the cache where it was seen before. Raises SmileError."""
+    digest = hashlib.sha256(clip.read_bytes()).hexdigest()[:32]
+    path = cache / siam_fingerprint(frame_rate_hz) / f"{digest}.npz"
+    if not path.exists():
+        stretch = follow(clip, frame_rate_hz)
+        faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
+        partial.replace(path)
+    with np.load(path) as arrays:
+        found: NDArray[np.uint8] = arrays["faces"]
+    return found
+
+
+@dataclass
+class FaceClips(TorchDataset):
+    """Clips with their ages, read from the cache one by one.
+
+    Attributes:
+        clips: all of them readable; `readable` leaves the others out.
+    """
+
+    clips: tuple[Clip, ...]
+    cache: Path = CACHE
+    frame_rate_hz: float = FRAME_RATE_HZ
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        """Faces (T, 114, 114) uint8, and the age in years."""
+        clip = self.clips[row]
+        faces = faces_of(clip.path, self.cache, self.frame_rate_hz)
+        return torch.from_numpy(faces), torch.tensor(float(clip.age))
+
+    def pixel_statistics(self) -> tuple[float, float]:
+        """Mean and standard deviation of all pixels, on the scale 0-1."""
+        sums = np.zeros(3)
+        for clip in self.clips:
+            pixels = faces_of(clip.path, self.cache, self.frame_rate_hz) / 255
+            sums += pixels.size, pixels.sum(), np.square(pixels).sum()
+        mean = sums[1] / sums[0]
+        return float(mean), float(np.sqrt(sums[2] / sums[0] - mean * mean))
+
+
+def readable(clips: tuple[Clip, ...], cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> tuple[Clip, ...]:
+    """Fill the cache; the clips that the service would answer."""
+    kept = []
+    for clip in clips:
+        try:
+            faces_of(clip.path, cache, frame_rate_hz)
+        except SmileError as error:
+            print(f"skipped {clip.name}: {error}")
+        else:
+            kept.append(clip)
+    return tuple(kept)

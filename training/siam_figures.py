@@ -1,0 +1,146 @@
+"""What SIAM looked at in a clip, as pictures: a heat map over the warped face and, unwarped, over the frame; bars.
+
+python -m training.siam_figures --release runs/siam clip.mp4 --out runs/siam/figures
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from networks import checkpoint
+from networks.siam import Siam
+from smile import piecewise
+from smile.frontal import frontal_faces, smoothed_points
+from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from smile.sequence import Stretch
+from smile.video import Video
+from training.siam_faces import follow
+
+CELL_STEP_PX, FIRST_CELL_PX = 8.0, 17.5
+"""The cells of the map after the second convolution look at 35x35 pixels each, this far apart."""
+STRENGTH = 0.55
+"""Share of the colours in the blend where the attention is strongest."""
+SHOWN = 8
+"""Frames in the strip."""
+BAR_PX = 60
+
+
+def heat(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
+    """(10, 10) attention -> (114, 114) float32 on the scale 0-1 of its own range: Gaussians around the cells."""
+    cells = FIRST_CELL_PX + CELL_STEP_PX * np.arange(attention.shape[0])
+    pixels = np.arange(SIDE_PX) + 0.5
+    near = np.exp(-0.5 * np.square((pixels[:, None] - cells) / sigma_px))
+    near /= near.sum(axis=1, keepdims=True)
+    spread = near @ attention @ near.T
+    return np.asarray((spread - spread.min()) / max(float(np.ptp(spread)), 1e-9), np.float32)
+
+
+def over_face(face: NDArray[np.uint8], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(114, 114) grey and heat -> (114, 114, 3) uint8 RGB; black beside the face stays black."""
+    inside = np.zeros(SIDE_PX * SIDE_PX, np.float32)
+    inside[piecewise.plan().inside] = 1
+    return _blend(np.repeat(face[..., None], 3, axis=2), warmth, inside.reshape(SIDE_PX, SIDE_PX))
+
+
+def over_frame(rgb: NDArray[np.uint8], points: NDArray[np.float64], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The heat unwarped, triangle by triangle, onto the face of the original frame.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        points: (68, 2) landmarks of the face in it.
+    """
+    size = rgb.shape[1::-1]
+    unwarped, inside = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], np.float32)
+    for triangle in piecewise.triangles():
+        corners = points[triangle].astype(np.float32)
+        matrix = cv2.getAffineTransform(MEAN_SHAPE[triangle] - np.float32(0.5), corners - np.float32(0.5))
+        mask = np.zeros(rgb.shape[:2], np.uint8)
+        cv2.fillConvexPoly(mask, np.round(corners - 0.5).astype(np.int32), (1,))
+        moved = cv2.warpAffine(warmth, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        unwarped[mask > 0], inside[mask > 0] = moved[mask > 0], 1
+    return _blend(rgb, unwarped, inside)
+
+
+def strip(faces: list[NDArray[np.uint8]], weights: NDArray[np.float32], shown: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Some frames side by side and, under them, the weight of every frame as bars; those shown are dark.
+
+    Args:
+        faces: (114, 114, 3) uint8 RGB each.
+        weights: (T,) of all frames.
+        shown: which of the T frames the faces are, in order.
+    """
+    row = np.hstack(faces)
+    bars = np.full((BAR_PX, row.shape[1], 3), 255, np.uint8)
+    edges = np.linspace(0, row.shape[1], len(weights) + 1).round().astype(int)
+    heights = (weights / weights.max() * (BAR_PX - 4)).round().astype(int)
+    for at, (left, right, height) in enumerate(zip(edges[:-1], edges[1:], heights, strict=True)):
+        bars[BAR_PX - height :, left : max(right - 1, left + 1)] = (30, 60, 120) if at in shown else (150, 175, 215)
+    return np.vstack([row, bars])
+
+
+def _blend(rgb: NDArray[np.uint8], warmth: NDArray[np.float32], inside: NDArray[np.float32]) -> NDArray[np.uint8]:
+    colours = cv2.applyColorMap(np.round(255 * warmth).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
+    share = (STRENGTH * inside)[..., None]
+    return np.asarray((1 - share) * rgb + share * colours, np.uint8)
+
+
+@torch.no_grad()
+def attention_of(network: Siam, faces: NDArray[np.uint8], frame_of: NDArray[np.intp]) -> tuple[NDArray, NDArray]:
+    """Weight of each frame, (F,), and spatial attention, (F, 10, 10)."""
+    appearance, spatial = network.look(torch.from_numpy(faces))
+    count = torch.tensor([len(frame_of)])
+    estimate = network.remember(appearance[torch.from_numpy(frame_of)][None], count)
+    return np.bincount(frame_of, estimate.temporal[0].numpy()).astype(np.float32), spatial.numpy()
+
+
+def draw(network: Siam, clip: Path, out: Path) -> list[Path]:
+    """Write strip.png, and face-N.png and frame-N.png of the frames shown; numbers in attention.npz. Where they are."""
+    stretch = follow(clip)
+    faces = np.stack(list(frontal_faces(stretch.patches)))
+    weights, spatial = attention_of(network, faces, stretch.frame_of)
+    shown = np.unique(np.linspace(0, len(faces) - 1, SHOWN).round().astype(int))
+    out.mkdir(parents=True, exist_ok=True)
+    times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
+    np.savez(out / "attention.npz", times_s=times_s, temporal=weights, spatial=spatial)
+    heated = [over_face(faces[at], heat(spatial[at])) for at in shown]
+    pictures = {"strip": strip(heated, weights, shown)}
+    pictures |= {f"face-{at}": face for at, face in zip(shown, heated, strict=True)}
+    pictures |= {f"frame-{at}": frame for at, frame in _frames(clip, stretch, spatial, times_s, shown)}
+    paths = [out / f"{name}.png" for name in pictures]
+    for path, picture in zip(paths, pictures.values(), strict=True):
+        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return paths
+
+
+def _frames(
+    clip: Path, stretch: Stretch, spatial: NDArray, times_s: NDArray, shown: NDArray[np.intp]
+) -> list[tuple[int, NDArray[np.uint8]]]:
+    """The original frames that are shown, under their heat; the clip is read again for them."""
+    points = smoothed_points(stretch.patches)
+    of_time = {float(times_s[at]): int(at) for at in shown}
+    with Video(clip) as video:
+        return [
+            (at, over_frame(sample.rgb, points[at], heat(spatial[at])))
+            for sample in video.samples()
+            if (at := of_time.get(sample.time_s)) is not None
+        ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.siam_figures", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--release", type=Path, required=True, help="directory with siam/")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    for path in draw(checkpoint.load_siam(options.release / "siam"), options.clip, options.out):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
