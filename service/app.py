@@ -14,12 +14,12 @@ import smile
 from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
-from service.backends.base import BackendError, BackendUnavailable
+from service.backends.base import BackendUnavailable
 from service.jobs import create_jobs, routes
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.settings import Settings
-from service.work import PROBLEMS, Asked, AskedNetwork, Clip, Served, Service, admitted, offered_traits
+from service.work import PROBLEMS, Asked, AskedNetwork, Clip, Served, Service, admitted, model_card
 
 DESCRIPTION = """\
 A smile video goes in; age and gender come out, with the relations between facial regions that decided them.
@@ -87,13 +87,7 @@ async def ready(service: Served) -> schemas.Health:
     responses=problems.documented({503: "`backend_unavailable`"}),
 )
 async def model(service: Served) -> schemas.ModelCard:
-    settings = service.settings
-    served = await service.backend.model()
-    try:
-        siam = await service.backend.model("siam")
-    except BackendError:  # the second network need not be there
-        siam = None
-    return answer.model_card(served, settings.backend, offered_traits(settings), siam)
+    return await model_card(service.backend, service.settings)
 
 
 @router.get("/metrics", operation_id="metrics", summary="Prometheus metrics", response_class=PlainTextResponse)

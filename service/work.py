@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel, Field
 
-from service import problems, schemas
+from service import answer, problems, schemas
 from service.admission import Gate
-from service.backends.base import Backend, NotServed
+from service.backends.base import Backend, BackendError, NotServed
 from service.pipeline import Pipeline, Reading, Seen
 from service.settings import Settings
 
@@ -121,6 +121,16 @@ async def _network(
 
 
 AskedNetwork = Annotated[Networks, Depends(_network)]
+
+
+async def model_card(backend: Backend, settings: Settings) -> schemas.ModelCard:
+    """The card of what is served, and of SIAM where that is there too. Raises BackendError."""
+    served = await backend.model()
+    try:
+        siam = await backend.model("siam")
+    except BackendError:
+        siam = None
+    return answer.model_card(served, settings.backend, offered_traits(settings), siam)
 
 
 def offered_traits(settings: Settings) -> tuple[schemas.Trait, ...]:

@@ -15,7 +15,7 @@ from service.cli.predictor import Answer, Wanted
 from service.pipeline import Pipeline, Reading
 from service.problems import Refusal
 from service.settings import Settings
-from service.work import offered_traits
+from service.work import model_card, offered_traits
 from smile.errors import SmileError
 from smile.regions import PAIRS
 
@@ -36,8 +36,7 @@ class LocalPredictor:
 
     async def card(self) -> schemas.ModelCard:
         try:
-            settings = self._settings
-            return answer.model_card(await self._backend.model(), settings.backend, offered_traits(settings))
+            return await model_card(self._backend, self._settings)
         except BackendError as error:
             raise Unavailable(str(error)) from error
 

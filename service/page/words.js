@@ -11,6 +11,7 @@ export const region = (name) => REGIONS.find((one) => one.name === name);
 // code: [what it means, what to do]
 export const WARNINGS = {
   untrained_model: ["These numbers mean nothing yet.", "The weights of this service were never trained. Everything works but the judgement: look at the relations as a sample, and ask the operator for trained weights."],
+  untrained_siam: ["The second network's numbers mean nothing yet.", "SIAM's weights were never trained. Leave it out, or ask the operator for trained ones."],
   no_smile: ["No smile was seen.", "The network reads how a face moves. Start neutral, smile broadly, then relax, all in one clip."],
   several_faces: ["More than one face was seen.", "The largest was followed. Film one person alone to be sure whom the answer is about."],
   face_lost: ["The face was lost on the way.", "Only the longest stretch in which it was followed was read. Stay in view for the whole clip."],
