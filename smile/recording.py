@@ -24,7 +24,7 @@ from smile.colour import Converter, Pixels, planes
 from smile.geometry import Geometry
 from smile.track import Track
 
-LONG_SIDE_PX = (480, 960)
+LONG_SIDE_PX = (480, 640)
 """The longer side of the pictures: a clip within these limits keeps its size, others are reduced or enlarged."""
 MIN_INTERVAL_S = 1 / 45
 """A frame sooner after the last one that was stored is left out: 50 and 60 frames a second become 25 and 30."""

@@ -146,7 +146,7 @@ def test_fast_clips_are_thinned() -> None:
 
 def test_size_of_the_film() -> None:
     """Even, of the clip's shape, its longer side within limits."""
-    assert recorded_size(1920, 1080) == (960, 540)
-    assert recorded_size(1080, 1921) == (540, 960)
-    assert recorded_size(641, 359) == (640, 360)
+    assert recorded_size(1920, 1080) == (640, 360)
+    assert recorded_size(1080, 1921) == (360, 640)
+    assert recorded_size(601, 359) == (600, 360)
     assert recorded_size(160, 120) == (480, 360)
