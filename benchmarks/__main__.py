@@ -26,7 +26,8 @@ import numpy as np
 from benchmarks.clips import SIZES, write
 from service.backends.base import Arrays
 from service.backends.inprocess import InProcessBackend
-from service.pipeline import MASKS, Pipeline
+from service.pipeline import Pipeline
+from service.reading import MASKS
 from service.settings import Settings, available_cores
 from smile.decoding import Limits
 from smile.faces import FaceReport, align

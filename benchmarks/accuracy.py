@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from service.backends.base import Arrays, Backend, Model, Network
 from service.backends.inprocess import InProcessBackend
-from service.pipeline import MASKS, Pipeline
+from service.pipeline import Pipeline
+from service.reading import MASKS
 from service.settings import available_cores
 from smile.decoding import Limits
 from smile.errors import SmileError

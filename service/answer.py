@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from service import schemas, siam_answer
 from service.backends.base import Model
-from service.pipeline import Picture, Reading, Seen
+from service.reading import Picture, Reading, Seen
 from service.settings import BackendName
 from service.siam import SiamReading
 from smile.card import AgeInterval

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from service import schemas
-from service.pipeline import Picture
+from service.reading import Picture
 from service.schemas import EXPLAINED, FigureFormat, FigureKind
 from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
 from smile import course_figure, figures, svg

@@ -12,8 +12,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from service import problems, schemas
-from service.pipeline import Pipeline, Reading
+from service.pipeline import Pipeline
 from service.progress import Progress
+from service.reading import Reading
 from service.work import PROBLEMS, Asked, Clip, Served, admitted, check_offered
 from smile import film as drawing
 from smile.film import Format

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from service.admission import Gate
-from service.pipeline import Seen
+from service.reading import Seen
 
 
 class Metrics:

@@ -9,11 +9,10 @@ aligned. Nothing that is kept grows with the length of the clip.
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar
@@ -22,97 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.ahead import ahead
-from service.backends.base import Arrays, Backend, ContractMismatch, Model
+from service.backends.base import Backend, ContractMismatch, Model
 from service.executor import Executor
 from service.progress import Progress
+from service.reading import MASKS, Picture, Reading, Seen
 from service.siam import SiamReading, attend
 from smile.course import SmileCourse, smile_course
-from smile.decoding import DecodeReport, Limits
+from smile.decoding import Limits
 from smile.faces import AlignedFace, FaceReport, align
 from smile.recording import Recording
-from smile.regions import PAIRS, REGIONS
 from smile.sequence import Sequence, Stretch
 from smile.tensors import BACKBONE, RELATIONS, blocks
-from smile.video import Video, VideoInfo
+from smile.video import Video
 
 DECODED_AHEAD = 3
 """Frames decoded and converted before the aligner asks for them; each may be megabytes."""
-BLOCKS_IN_FLIGHT = 4
-"""Blocks of one clip that may be in the backbone at once."""
 
 Result = TypeVar("Result")
 Blocks = Iterator[tuple[list[AlignedFace], NDArray[np.float16] | None]]
-
-
-def _masks() -> NDArray[np.float32]:
-    zeroed = [(), *((region.id,) for region in REGIONS), *PAIRS]
-    masks = np.ones((len(zeroed), len(REGIONS)), np.float32)
-    for row, regions in enumerate(zeroed):
-        masks[row, list(regions)] = 0
-    return masks
-
-
-MASKS = _masks()
-"""(M, 9) region masks of an explained request: nothing zeroed, each region, each pair (SPEC A6)."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What figures are drawn from, beside the numbers.
-
-    Attributes:
-        face: (96, 96, 3) uint8 RGB, the aligned face at `face_s`, turned back where the clip is mirrored.
-        face_s: the apex; where the clip does not show one, the moment at which the mouth is widest.
-        times_s: (T,) of the instants that the network saw.
-        mouth_ratios: (T,) nan where bridged.
-    """
-
-    face: NDArray[np.uint8]
-    face_s: float
-    times_s: NDArray[np.float64]
-    mouth_ratios: NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What was measured about one clip, whichever network reads it.
-
-    Attributes:
-        frames_used: length T of the sequence that the network saw, at `frame_rate_hz`.
-        followed_throughout: the face was never lost for longer than a bridge.
-        model: of the network that answers; the first one's where both do.
-        seconds: of each stage; stages overlap, so they add up to more than the whole.
-        siam: None unless asked for.
-    """
-
-    frames_used: int
-    frame_rate_hz: float
-    followed_throughout: bool
-    course: SmileCourse
-    video: VideoInfo
-    decoding: DecodeReport
-    faces: FaceReport
-    model: Model
-    seconds: dict[str, float]
-    siam: SiamReading | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading(Seen):
-    """Everything measured about one clip.
-
-    Attributes:
-        age: (M,) float32 years, for the first M rows of MASKS: one, or all where an explanation was asked for.
-        gender: (M, 2) float32 probability of each of GENDERS.
-        age_importance, gender_importance: (36,) float32, the paper's lambda, in the order of PAIRS.
-        picture: None unless asked for.
-    """
-
-    age: NDArray[np.float32]
-    gender: NDArray[np.float32]
-    age_importance: NDArray[np.float32]
-    gender_importance: NDArray[np.float32]
-    picture: Picture | None = None
 
 
 class Pipeline:
@@ -155,15 +81,27 @@ class Pipeline:
         other = await self._backend.model("siam") if siam else None
         if other and other.card.frame_rate_hz != model.card.frame_rate_hz:
             raise ContractMismatch("the two networks were trained at different frame rates; they cannot share a clip")
-        job = _Job(model, other, executor, mirrored, explain, picture, recording)
-        return await self.run(partial(job.read, clip, self._limits, progress), job.cancelled)
+        reader = _Reader(
+            model=model,
+            siam=other,
+            executor=executor,
+            limits=self._limits,
+            mirrored=mirrored,
+            masks=MASKS if explain else MASKS[:1],
+            picture=picture,
+            recording=recording,
+            progress=progress,
+        )
+        return await self.run(partial(reader.read, clip), reader.cancelled)
 
     async def read_siam(self, clip: BinaryIO, *, mirrored: bool = False, progress: Progress | None = None) -> Seen:
         """Let SIAM alone read one clip; its reading is there. Otherwise as `read`. Raises NotServed."""
         executor = Executor(self._backend, asyncio.get_running_loop())
         model = await self._backend.model("siam")
-        job = _Job(model, model, executor, mirrored)
-        return await self.run(partial(job.read_siam, clip, self._limits, progress), job.cancelled)
+        reader = _Reader(
+            model=model, siam=model, executor=executor, limits=self._limits, mirrored=mirrored, progress=progress
+        )
+        return await self.run(partial(reader.read_siam, clip), reader.cancelled)
 
     async def run(self, work: Callable[[], Result], cancelled: threading.Event) -> Result:
         """Do some work on a thread of the pipeline; where the task is cancelled, set `cancelled` and await its end."""
@@ -179,30 +117,30 @@ class Pipeline:
         await asyncio.to_thread(self._threads.shutdown)
 
 
-class _Job:
-    """One clip in work, on one thread."""
+@dataclass(kw_only=True)
+class _Reader:
+    """One clip in work, on one thread; `Pipeline.read` says what is asked of it.
 
-    def __init__(
-        self,
-        model: Model,
-        siam: Model | None,
-        executor: Executor,
-        mirrored: bool,
-        explain: bool = False,
-        picture: bool = False,
-        recording: Recording | None = None,
-    ) -> None:
-        self.model = model
-        self.siam = siam
-        self.executor = executor
-        self.mirrored = mirrored
-        self.masks = MASKS if explain else MASKS[:1]
-        self.picture = picture
-        self.recording = recording
-        self.cancelled = threading.Event()
+    Attributes:
+        model: the first network's, or SIAM's where that alone reads.
+        siam: None leaves SIAM out.
+        masks: (M, 9) float32, see MASKS.
+        cancelled: once set, the work stops within one block.
+    """
 
-    def read(self, clip: BinaryIO, limits: Limits, progress: Progress | None) -> Reading:
-        stretch, seen = self._follow(clip, limits, progress, self._through_backbone)
+    model: Model
+    executor: Executor
+    limits: Limits
+    siam: Model | None = None
+    mirrored: bool = False
+    masks: NDArray[np.float32] = field(default_factory=lambda: MASKS[:1])
+    picture: bool = False
+    recording: Recording | None = None
+    progress: Progress | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def read(self, clip: BinaryIO) -> Reading:
+        stretch, seen = self._follow(clip, self._through_backbone)
         related = self.executor.submit(RELATIONS, stretch.inputs(self.masks))
         siam = self._attend(stretch)
         answer = related.result()
@@ -215,24 +153,18 @@ class _Job:
             picture=self._picture(stretch, seen.course) if self.picture else None,
         )
 
-    def read_siam(self, clip: BinaryIO, limits: Limits, progress: Progress | None) -> Seen:
-        stretch, seen = self._follow(clip, limits, progress, lambda faces: ((block, None) for block in _batches(faces)))
+    def read_siam(self, clip: BinaryIO) -> Seen:
+        stretch, seen = self._follow(clip, lambda faces: ((block, None) for block in _batches(faces)))
         return Seen(**self._told(seen, self._attend(stretch)))
 
-    def _follow(
-        self,
-        clip: BinaryIO,
-        limits: Limits,
-        progress: Progress | None,
-        through: Callable[[Iterable[AlignedFace]], Blocks],
-    ) -> tuple[Stretch, Seen]:
+    def _follow(self, clip: BinaryIO, through: Callable[[Iterable[AlignedFace]], Blocks]) -> tuple[Stretch, Seen]:
         """Read the clip to its end; `through` takes the faces and gives them back in blocks, with their features."""
         rate = self.model.card.frame_rate_hz
         report = FaceReport()
         sequence = Sequence(keep_crops=self.picture)
-        with Video(clip, limits, rate) as video:
-            if progress:
-                progress.follow(video.info, video.report)
+        with Video(clip, self.limits, rate) as video:
+            if self.progress:
+                self.progress.follow(video.info, video.report)
             watch = self.recording.watch if self.recording else None
             with (
                 ahead(video.samples(watch), DECODED_AHEAD, self.cancelled) as samples,
@@ -258,7 +190,7 @@ class _Job:
             )
 
     def _attend(self, stretch: Stretch) -> SiamReading | None:
-        return attend(stretch, self.siam, self.executor.submit, self.mirrored) if self.siam else None
+        return attend(stretch, self.siam, self.executor, self.mirrored) if self.siam else None
 
     def _told(self, seen: Seen, siam: SiamReading | None) -> dict[str, Any]:
         """What is known of a clip when all graphs have answered."""
@@ -274,22 +206,14 @@ class _Job:
         return Picture(face, at, stretch.times_s, stretch.mouth_ratios)
 
     def _through_backbone(self, faces: Iterable[AlignedFace]) -> Blocks:
-        """Blocks of faces with their features, in order, several in the backbone at once."""
+        """Blocks of faces with their features, in order."""
         (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
-        in_flight: deque[tuple[list[AlignedFace], Future[Arrays]]] = deque()
-        try:
-            for block in _batches(faces):
-                crops = np.stack([face.crop for face in block])
-                in_flight.append((block, self.executor.submit(BACKBONE, {frames.name: self._unmirrored(crops)})))
-                if len(in_flight) == BLOCKS_IN_FLIGHT:
-                    block, features = in_flight.popleft()
-                    yield block, features.result()[regions.name]
-            while in_flight:
-                block, features = in_flight.popleft()
-                yield block, features.result()[regions.name]
-        finally:
-            for _, features in in_flight:
-                features.cancel()
+        crops = (
+            (block, {frames.name: self._unmirrored(np.stack([face.crop for face in block]))})
+            for block in _batches(faces)
+        )
+        for block, features in self.executor.stream(BACKBONE, crops):
+            yield block, features[regions.name]
 
     def _unmirrored(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(crops[:, :, ::-1]) if self.mirrored else crops

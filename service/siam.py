@@ -1,23 +1,17 @@
 """SIAM's reading of a stretch of a clip: warped faces -> siam_frames -> siam_sequence."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.backends.base import Arrays, Model
+from service.backends.base import Model
+from service.executor import Executor
 from smile.frontal import frontal_faces
 from smile.sequence import Stretch
-from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks, bucket
-
-BLOCKS_IN_FLIGHT = 4
-"""Blocks of one clip that may be in siam_frames at once."""
-Submit = Callable[[Graph, Arrays], "Future[Arrays]"]
+from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, blocks, bucket
 
 
 @dataclass(frozen=True)
@@ -41,19 +35,18 @@ class SiamReading:
     align_s: float
 
 
-def attend(stretch: Stretch, model: Model, submit: Submit, mirrored: bool) -> SiamReading:
+def attend(stretch: Stretch, model: Model, executor: Executor, mirrored: bool) -> SiamReading:
     """Read a stretch whose faces have patches; blocks are in the graph while the next faces are warped.
 
     Args:
-        submit: executes a graph.
         mirrored: turn the warped faces back before the network sees them.
     """
     faces = _Warped(stretch, mirrored)
-    appearance, spatial = _look(faces, len(stretch.patches), submit)
+    appearance, spatial = _look(faces, len(stretch.patches), executor)
     padded = np.zeros((1, bucket(stretch.frame_count), appearance.shape[1]), appearance.dtype)
     padded[0, : stretch.frame_count] = appearance[stretch.frame_of]
     inputs = dict(zip((t.name for t in SIAM_SEQUENCE.inputs), (padded, np.array([stretch.frame_count])), strict=True))
-    answer = submit(SIAM_SEQUENCE, inputs).result()
+    answer = executor.submit(SIAM_SEQUENCE, inputs).result()
     weights = answer["temporal_attention"][0, : stretch.frame_count]
     return SiamReading(
         age=float(answer["age"][0, 0]),
@@ -83,24 +76,10 @@ class _Warped:
         return faces
 
 
-def _look(faces: _Warped, count: int, submit: Submit) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+def _look(faces: _Warped, count: int, executor: Executor) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """Appearance and spatial attention of every frame, in order."""
     (name,) = (tensor.name for tensor in SIAM_FRAMES.inputs)
-    outputs = [tensor.name for tensor in SIAM_FRAMES.outputs]
-    in_flight: deque[Future[Arrays]] = deque()
-    done: list[Arrays] = []
-
-    def answers(leave: int) -> Iterator[Arrays]:
-        while len(in_flight) > leave:
-            yield in_flight.popleft().result()
-
-    try:
-        for size in blocks(count, SIAM_FRAMES):
-            in_flight.append(submit(SIAM_FRAMES, {name: faces.block(size)}))
-            done += answers(BLOCKS_IN_FLIGHT - 1)
-        done += answers(0)
-    finally:
-        for waiting in in_flight:
-            waiting.cancel()
-    appearance, spatial = (np.concatenate([answer[output] for answer in done]) for output in outputs)
+    inputs = ((size, {name: faces.block(size)}) for size in blocks(count, SIAM_FRAMES))
+    done = [outputs for _, outputs in executor.stream(SIAM_FRAMES, inputs)]
+    appearance, spatial = (np.concatenate([answer[output.name] for answer in done]) for output in SIAM_FRAMES.outputs)
     return appearance, spatial

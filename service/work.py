@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from service import answer, problems, schemas
 from service.admission import Gate
 from service.backends.base import Backend, BackendError, NotServed
-from service.pipeline import Pipeline, Reading, Seen
+from service.pipeline import Pipeline
+from service.reading import Reading, Seen
 from service.settings import Settings
 
 CLIENT_GONE = 499

@@ -1,6 +1,7 @@
 """NVIDIA Triton by gRPC, serving the same model repository."""
 
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,15 @@ _TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "NOT_FOUND")
 """gRPC statuses of a server that is away, starting, stopping, or has a model unloaded."""
 
 
-class _mapped:  # noqa: N801 - reads as a statement: `with _mapped():`
+@contextmanager
+def _mapped() -> Iterator[None]:
     """Translate tritonclient's exception at the boundary."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, InferenceServerException):
-            if str(error.status()).removeprefix("StatusCode.") in _TRANSIENT:
-                raise BackendUnavailable("Triton cannot be reached or has the model not loaded") from error
-            raise BackendError("Triton refused a request of the contract") from error
+    try:
+        yield
+    except InferenceServerException as error:
+        if str(error.status()).removeprefix("StatusCode.") in _TRANSIENT:
+            raise BackendUnavailable("Triton cannot be reached or has the model not loaded") from error
+        raise BackendError("Triton refused a request of the contract") from error
 
 
 class TritonBackend:

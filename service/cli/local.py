@@ -12,8 +12,9 @@ from service.backends import create_backend
 from service.backends.base import Backend, BackendError
 from service.cli.exits import Refused, Unavailable, Unwritable, Usage
 from service.cli.predictor import Answer, Wanted
-from service.pipeline import Pipeline, Reading
+from service.pipeline import Pipeline
 from service.problems import Refusal
+from service.reading import Reading
 from service.settings import Settings
 from service.work import model_card, offered_traits
 from smile.errors import SmileError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.pipeline import Picture, Reading
+from service.reading import Picture, Reading
 from smile.course import SmileCourse, smile_course
 
 

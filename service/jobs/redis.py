@@ -5,7 +5,8 @@ import json
 import logging
 import time
 import uuid
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from arq.connections import ArqRedis
@@ -55,21 +56,17 @@ def connect(url: str, retries: int) -> ArqRedis:
     )
 
 
-class _mapped:  # noqa: N801 - reads as a statement: `with _mapped():`
+@contextmanager
+def _mapped() -> Iterator[None]:
     """Translate redis's exceptions at the boundary."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, OutOfMemoryError):
-            log.error("redis is full")
-            raise no_space() from error
-        if isinstance(error, RedisError):
-            log.error("redis is away", extra={"error": type(error).__name__})
-            raise base.unavailable() from error
+    try:
+        yield
+    except OutOfMemoryError as error:
+        log.error("redis is full")
+        raise no_space() from error
+    except RedisError as error:
+        log.error("redis is away", extra={"error": type(error).__name__})
+        raise base.unavailable() from error
 
 
 class RedisJobs:

@@ -13,8 +13,9 @@ from service.backends.base import BackendError
 from service.film import read_and_film
 from service.jobs import drawing
 from service.jobs.base import JobOptions, Outputs
-from service.pipeline import Pipeline, Reading
+from service.pipeline import Pipeline
 from service.progress import Progress
+from service.reading import Reading
 from service.schemas import Problem
 from smile.errors import SmileError
 from smile.regions import PAIRS

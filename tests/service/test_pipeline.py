@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from service.backends.base import Arrays, BackendUnavailable, Model
-from service.pipeline import BLOCKS_IN_FLIGHT, Pipeline
+from service.executor import BLOCKS_IN_FLIGHT
+from service.pipeline import Pipeline
 from smile.card import Card
 from smile.decoding import Limits
 from smile.regions import PAIRS, REGIONS
