@@ -18,35 +18,39 @@ Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
 
-def batch(wide: Image, seeds: Sequence[tuple[int, ...]], size: int, pool: ThreadPoolExecutor) -> Image:
+def batch(wide: Image, seeds: Sequence[tuple[int, ...]], size: int, degraded: float, pool: ThreadPoolExecutor) -> Image:
     """(n, 128, 128, 3) stored crops -> (n, size, size, 3) training crops, each by its own seed."""
-    jobs = pool.map(lambda item: augment(item[0], np.random.default_rng(item[1]), size), zip(wide, seeds, strict=True))
-    return np.stack(list(jobs))
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    return np.stack(list(pool.map(lambda crop, rng: augment(crop, rng, size, degraded), wide, rngs)))
 
 
-def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX) -> Image:
+def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX, degraded: float = 1.0) -> Image:
     """One training view of a stored crop.
 
     Args:
         wide: (128, 128, 3) uint8 RGB, the service's crop with a margin.
         size: side of the result; the field of view is that of the service's crop whatever the size.
+        degraded: share of the views that are degraded beyond framing and light.
 
     Returns:
         (size, size, 3) uint8 RGB.
     """
     image = reframe(wide, rng)
-    if rng.random() < 0.15:
-        image = occlude(image, rng)
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         image = relight(image, rng)
-    if rng.random() < 0.15:
-        image = shade(image, rng)
-    if rng.random() < 0.25:
-        image = blur(image, rng)
-    if rng.random() < 0.4:
-        image = record(image, rng)
+    if rng.random() < degraded:
+        image = degrade(image, rng)
     if size != image.shape[0]:
         image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    return image
+
+
+def degrade(image: Image, rng: Rng) -> Image:
+    """Each of the camera's losses with a probability of its own."""
+    chain = ((occlude, 0.25), (dim, 0.25), (fade, 0.3), (shade, 0.25), (blur, 0.35), (record, 0.6))
+    for loss, probability in chain:
+        if rng.random() < probability:
+            image = loss(image, rng)
     return image
 
 
@@ -86,22 +90,29 @@ def occlude(image: Image, rng: Rng) -> Image:
 
 
 def relight(image: Image, rng: Rng) -> Image:
-    """Exposure, contrast, gamma, colour cast, saturation; at times so dark that only a part of the levels is left."""
-    levels = np.linspace(0, 1, 256, dtype=np.float64)[:, None]
-    curve = levels ** np.exp(rng.normal(0, 0.25))
+    """Exposure, contrast, gamma and colour cast."""
+    curve = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.25))
     curve = (curve - 0.5) * np.exp(rng.normal(0, 0.2)) + 0.5 + rng.normal(0, 0.06)
-    curve = curve * np.exp(rng.normal(0, 0.08, 3))
-    if rng.random() < 0.15:
-        curve = np.round(curve * rng.uniform(0.15, 0.6) * 255) / 255
-        if rng.random() < 0.5:
-            curve = curve * rng.uniform(1.2, 3.0)
+    return _mapped(image, curve * np.exp(rng.normal(0, 0.08, 3)))
+
+
+def dim(image: Image, rng: Rng) -> Image:
+    """So dark that only a part of the levels is left; half of the time brightened again, bands and all."""
+    curve = np.round(np.linspace(0, 1, 256)[:, None] * rng.uniform(0.15, 0.6) * 255) / 255
+    return _mapped(image, curve.repeat(3, axis=1) * (rng.uniform(1.2, 3.0) if rng.random() < 0.5 else 1.0))
+
+
+def _mapped(image: Image, curve: NDArray[np.float64]) -> Image:
+    """The image through a curve a channel: (256, 3), 0-1 and beyond."""
     table = np.clip(curve * 255, 0, 255).astype(np.uint8)
-    image = np.asarray(cv2.LUT(image, np.ascontiguousarray(table[None])), np.uint8)
-    if rng.random() < 0.35:
-        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        colour = 0.0 if rng.random() < 0.25 else rng.uniform(0.2, 1.5)
-        image = np.asarray(cv2.addWeighted(image, colour, grey, 1 - colour, 0), np.uint8)
-    return image
+    return np.asarray(cv2.LUT(image, np.ascontiguousarray(table[None])), np.uint8)
+
+
+def fade(image: Image, rng: Rng) -> Image:
+    """Less colour, more of it, or none."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    colour = 0.0 if rng.random() < 0.25 else rng.uniform(0.2, 1.5)
+    return np.asarray(cv2.addWeighted(image, colour, grey, 1 - colour, 0), np.uint8)
 
 
 def shade(image: Image, rng: Rng) -> Image:

@@ -88,7 +88,7 @@ def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[
 
     def make(position: int, picked: NDArray[np.int64], size: int) -> tuple[NDArray, NDArray[np.int64]]:
         seeds = [(plan.seed, position + index) for index in range(len(picked))]
-        return augment.batch(data.crops[picked], seeds, size, images), picked
+        return augment.batch(data.crops[picked], seeds, size, plan.degraded, images), picked
 
     with ThreadPoolExecutor(2) as images, ThreadPoolExecutor(1) as ahead:
         waiting: list[Future[tuple[NDArray, NDArray[np.int64]]]] = []
@@ -101,13 +101,22 @@ def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[
             yield waiting.pop(0).result()
 
 
-def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, folder: Path, shards: int = 1) -> Run:
-    """Run `plan`, from the last state in `folder` where there is one."""
+def train(
+    data: stills.Stills,
+    parts: dict[str, NDArray[np.int64]],
+    plan: Plan,
+    folder: Path,
+    shards: int = 1,
+    start: Path | None = None,
+) -> Run:
+    """Run `plan` from the last state in `folder`; without one, from the averaged weights of another run, `start`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")
+    elif start is not None:
+        run.warm_start(start)
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
@@ -123,7 +132,7 @@ def train(data: stills.Stills, parts: dict[str, NDArray[np.int64]], plan: Plan, 
         run.elapsed += now - last
         run.progress += step_share if second_share is None else second_share * worked
         last = now
-        if len(losses) == 50:
+        if len(losses) == 100:
             note(folder, run, loss=round(float(np.mean(losses)), 4), px=crops.shape[1])
             losses.clear()
         if now - saved > SAVE_EVERY_S or run.progress >= 1:
@@ -162,7 +171,7 @@ def averaged(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> StillNet
     with ThreadPoolExecutor(1) as pool, torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
         for at in range(0, len(rows), batch):
             seeds = [(run.plan.seed, int(row)) for row in rows[at : at + batch]]
-            views = augment.batch(data.crops[rows[at : at + batch]], seeds, alignment.CROP_PX, pool)
+            views = augment.batch(data.crops[rows[at : at + batch]], seeds, alignment.CROP_PX, run.plan.degraded, pool)
             network.map(torch.from_numpy(views).to(device))
     return network.eval()
 
@@ -195,6 +204,7 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
         "split": still_split.split_id(),
         "plan": asdict(run.plan),
         "images_seen": run.seen,
+        "images_seen_before": run.before,
         "progress": round(run.progress, 4),
         "elapsed_s": round(run.elapsed),
         **quality,
@@ -210,15 +220,15 @@ def main() -> None:
         "--seconds", type=float, help="processor time of each shard to spend from now on, instead of --images"
     )
     parser.add_argument("--folder", type=Path, default=RUN)
+    parser.add_argument("--start", type=Path, help="state.pt of another run, to begin with its averaged weights")
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()
     shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     data = stills.load()
-    train(
-        data, still_split.load_split(data), Plan(images=options.images, seconds=options.seconds), options.folder, shards
-    )
+    plan = Plan(images=options.images, seconds=options.seconds)
+    train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
 
 
 if __name__ == "__main__":

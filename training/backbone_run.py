@@ -23,6 +23,7 @@ class Plan:
         warm_up, cool_down: shares of the run in which the learning rate rises and falls; a run that is still on the
             plateau between them can be given more time without loss.
         sizes: (share of the run from which on, side of the crops in px).
+        degraded: share of the training views that lose more than framing and light (training.augment).
         balance: exponent of the inverse frequency of a still's age band and gender in the sampling; 0 leaves the
             data as they are, 1 makes every band equal.
         age_spread: (at birth, per year) of the standard deviation of the label distribution, years.
@@ -31,12 +32,13 @@ class Plan:
 
     images: int = 1_200_000
     seconds: float | None = None
-    batch: int = 64
-    rate: float = 1e-3
+    batch: int = 32
+    rate: float = 7e-4
     weight_decay: float = 0.05
     warm_up: float = 0.04
-    cool_down: float = 0.63
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 48), (0.36, 64), (0.6, 80), (0.8, 96))
+    cool_down: float = 0.8
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.2, 96))
+    degraded: float = 0.25
     balance: float = 0.4
     age_spread: tuple[float, float] = (1.0, 0.04)
     age_error_weight: float = 0.1
@@ -79,7 +81,8 @@ class Run:
         replicas, pool: the network again with statistics of its own, one for each further shard of a batch, and the
             threads that work on them. One torch thread for each shard is twice as fast as two torch threads for the
             batch wherever the cores are not ours alone: shards wait for each other once in a step, not in every layer.
-        seen: training images so far. progress: share of the run that is done. elapsed: seconds of wall time.
+        seen: training images so far. before: those that the weights it began with had seen. progress: share of the run
+            that is done. elapsed: seconds of wall time.
     """
 
     plan: Plan
@@ -89,6 +92,7 @@ class Run:
     replicas: list[StillNetwork]
     pool: ThreadPoolExecutor
     seen: int = 0
+    before: int = 0
     progress: float = 0.0
     elapsed: float = 0.0
 
@@ -118,6 +122,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "seen": self.seen,
+            "before": self.before,
             "progress": self.progress,
             "elapsed": self.elapsed,
         }
@@ -135,7 +140,17 @@ class Run:
             replica.layers.load_state_dict(self.network.layers.state_dict())
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"].cpu())
-        self.seen, self.progress, self.elapsed = state["seen"], state["progress"], state["elapsed"]
+        self.seen, self.before = state["seen"], state["before"]
+        self.progress, self.elapsed = state["progress"], state["elapsed"]
+
+    def warm_start(self, path: Path) -> None:
+        """Take the averaged weights that another run saved, and nothing else of it."""
+        state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+        self.average.load_state_dict(state["average"])
+        self.network.load_state_dict(state["average"])
+        for replica in self.replicas:
+            replica.layers.load_state_dict(self.network.layers.state_dict())
+        self.before = state["seen"] + state["before"]
 
     def step(self, frames: Tensor, age: Tensor, gender: Tensor) -> float:
         """One step of the optimiser and of the average; the loss."""

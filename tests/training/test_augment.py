@@ -17,7 +17,7 @@ def test_a_batch_is_its_seeds(size: int) -> None:
     """A view depends on its own seed alone, whichever thread makes it, and different seeds give different views."""
     seeds = [(0, index) for index in range(12)]
     with ThreadPoolExecutor(3) as pool:
-        views = augment.batch(np.stack([WIDE] * 12), seeds, size, pool)
+        views = augment.batch(np.stack([WIDE] * 12), seeds, size, 1.0, pool)
     assert views.shape == (12, size, size, 3) and views.dtype == np.uint8
     assert np.array_equal(views[5], augment.augment(WIDE, np.random.default_rng((0, 5)), size))
     assert len({view.tobytes() for view in views}) == 12

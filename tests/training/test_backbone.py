@@ -59,7 +59,7 @@ def test_one_cycle() -> None:
     """The rate rises, stays and falls to nothing, and the crops only grow."""
     plan = Plan()
     rates = [plan.learning_rate(step / 1000) for step in range(1001)]
-    assert max(rates) == plan.rate == plan.learning_rate(0.3) and rates[0] > 0 and rates[-1] == 0
+    assert max(rates) == plan.rate == plan.learning_rate(plan.warm_up) and rates[0] > 0 and rates[-1] == 0
     turns = np.flatnonzero(np.diff(np.sign(np.diff(rates))))
     assert np.all(np.diff(rates)[: turns[0]] > 0) and np.all(np.diff(rates)[turns[-1] + 1 :] < 0)
     sizes = [plan.size(step / 1000) for step in range(1001)]
