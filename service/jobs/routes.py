@@ -18,7 +18,7 @@ from service.work import PROBLEMS, Asked, Clip
 PATH = "/jobs"
 FINAL = ("done", "failed", "gone")
 """Events after which none follow."""
-LOOK_S = 0.5
+LOOK_S = 0.25
 """Between two looks at a job that is followed."""
 IDEMPOTENCY = (
     "Any text of the client's choice. The same key with the same clip and parameters is answered with the same job, "

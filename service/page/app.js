@@ -1,6 +1,7 @@
 // The flow of the page: start -> (camera) -> work -> result or failure.
 
 import { closeCamera, openCamera, record, whyNoCamera } from "./camera.js";
+import { readAsJob } from "./job.js";
 import { showResult } from "./result.js";
 import { Problem, send } from "./send.js";
 import { FAILURES, PASSING } from "./words.js";
@@ -46,7 +47,8 @@ async function read(chosen, isMirrored) {
   onSent(0);
   show("work");
   try {
-    const answer = await send("predict", clip, { explain: true, picture: true, top: "all", mirrored }, { signal, onSent });
+    const asked = { explain: true, picture: true, top: "all", mirrored };
+    const answer = await readAsJob(clip, asked, { signal, onSent, onProgress });
     showResult(answer);
     show("result");
   } catch (error) {
@@ -56,12 +58,20 @@ async function read(chosen, isMirrored) {
   }
 }
 
-function onSent(share) {
-  const bar = $("bar");
-  const words = share < 1 ? "Sending the clip" : "Following the face and weighing its regions";
+function showStage(words, share) {
   if ($("stage").textContent !== words) $("stage").textContent = words;
-  if (share < 1) bar.value = share;
-  else bar.removeAttribute("value");
+  if (share === null) $("bar").removeAttribute("value");
+  else $("bar").value = share;
+}
+
+function onSent(share) {
+  showStage("Sending the clip", share < 1 ? share : null);
+}
+
+function onProgress({ id, state, fraction }) {
+  $("work").dataset.job = id;
+  if (state === "queued") showStage("Waiting for a free place", null);
+  else showStage("Following the face and weighing its regions", fraction);
 }
 
 function fail(error) {

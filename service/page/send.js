@@ -5,6 +5,10 @@ export class Problem extends Error {
     super(detail || code);
     Object.assign(this, { code, detail, requestId });
   }
+
+  static of({ code, detail, request_id }) {
+    return new Problem(code, detail, request_id);
+  }
 }
 
 // `onSent` gets the share sent, 0-1. Rejects with Problem, or with AbortError when `signal` is aborted.
@@ -22,10 +26,9 @@ export function send(path, clip, parameters, { signal, onSent = () => {}, as = "
     request.addEventListener("abort", () => reject(new DOMException("cancelled", "AbortError")));
     request.addEventListener("error", () => reject(new Problem("unreachable")));
     request.addEventListener("load", async () => {
-      if (request.status === 200) return resolve(as === "blob" ? request.response : JSON.parse(await request.response.text()));
+      if (request.status < 300) return resolve(as === "blob" ? request.response : JSON.parse(await request.response.text()));
       try {
-        const problem = JSON.parse(await request.response.text());
-        reject(new Problem(problem.code, problem.detail, problem.request_id));
+        reject(Problem.of(JSON.parse(await request.response.text())));
       } catch {
         reject(new Problem(request.status === 413 ? "upload_too_large" : "unreachable"));  // answered by something in between
       }

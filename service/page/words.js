@@ -24,7 +24,8 @@ export const WARNINGS = {
 };
 
 // Those that may pass by themselves.
-export const PASSING = ["overloaded", "backend_unavailable", "storage_full", "timeout", "unreachable", "internal_error"];
+export const PASSING = ["overloaded", "backend_unavailable", "storage_full", "timeout", "unreachable", "internal_error",
+  "jobs_unavailable", "worker_lost", "job_not_found"];
 
 export const FAILURES = {
   unreadable_video: ["This file cannot be read as a video.", "Choose a recording as your phone or camera made it: MP4, MOV and WebM all work. If it is one, it may have been cut off on the way; copy it once more."],
@@ -41,6 +42,9 @@ export const FAILURES = {
   storage_full: ["The service has no room left.", "Try again in a moment; your clip is still here."],
   timeout: ["It took too long.", "Send a shorter clip, or try again when the connection or the service is less busy."],
   unreachable: ["The service cannot be reached.", "Check the connection, then try again; your clip is still here. A very large clip may also have been cut off: shorten it."],
+  jobs_unavailable: ["The service cannot take clips just now.", "The page is up, but the queue behind it is not. Try again in a moment; your clip is still here."],
+  worker_lost: ["The clip could not be read to its end.", "Whatever read it stopped more than once. Try again, or send another clip."],
+  job_not_found: ["The service has forgotten the clip.", "It was restarted, or the answer was not fetched in time. Try again; your clip is still here."],
   internal_error: ["Something went wrong in the service.", "It has been logged. Try again, or send another clip."],
 };
 

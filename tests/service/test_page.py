@@ -186,21 +186,39 @@ def test_leaving_the_camera_switches_it_off(start: Browser) -> None:
     assert start.run("return window.tracks.map((track) => track.readyState)") == ["ended"]
 
 
-@in_chromium
-def test_cancel_stops_the_work(window: Browser, gateway: Serve, tmp_path: Path) -> None:
-    """Cancel goes back to the start, and the service gives the clip up."""
-    client = gateway()
+@pytest.fixture
+def reading(window: Browser, gateway: Serve, tmp_path: Path) -> httpx.Client:
+    """A service whose page is in the middle of a long clip."""
     clip = tmp_path / "long.mp4"
     clip.write_bytes(clips.clip_bytes(clips.astronaut_frames(30, (360, 360)) * 20))
+    client = gateway()
     window.look()
     window.open(str(client.base_url))
     window.upload("#file", clip)
-    window.wait(lambda: "smile_clips_inside 1.0" in client.get("/metrics").text)
+    window.wait(lambda: window.run("return document.querySelector('#work').dataset.job"))
+    window.wait(lambda: 0 < window.run("return document.querySelector('#bar').value") < 1)
+    return client
+
+
+@in_chromium
+def test_cancel_stops_the_work(window: Browser, reading: httpx.Client) -> None:
+    """While a clip is followed the bar shows how far it is; cancel goes back to the start, and the job is erased."""
+    assert window.text("#stage") == "Following the face and weighing its regions"
     window.click("#cancel")
     assert window.shown("#start")
-    window.wait(lambda: "smile_clips_inside 0.0" in client.get("/metrics").text)
-    window.wait(lambda: 'code="client_gone"' in client.get("/metrics").text)
+    requests = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    erased = re.compile(r"/jobs/[0-9a-f]{32}$")
+    (job,) = window.wait(lambda: [name for name in window.run(requests) if erased.search(name)])
+    assert reading.get(job).json()["code"] == "job_not_found"
     assert window.shown("#start")
+    window.errors()
+
+
+@in_chromium
+def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -> None:
+    """The service does not keep what the page has shown."""
+    body = read.run("return document.querySelector('#result').answer")
+    read.wait(lambda: client.get(f"/jobs/{body['request_id']}").status_code == 404)
 
 
 @in_chromium
@@ -227,6 +245,17 @@ def test_says_what_is_wrong_with_a_clip(start: Browser, tmp_path: Path) -> None:
     start.click("#other")
     assert start.shown("#start")
     assert all("422" in error for error in start.errors())
+
+
+@in_chromium
+def test_says_when_the_clip_is_lost(window: Browser, reading: httpx.Client) -> None:
+    """A job that the service does not know any more is told, and can be sent again."""
+    job = window.run("return document.querySelector('#work').dataset.job")
+    assert reading.delete(f"/jobs/{job}").status_code == 204
+    window.wait(lambda: window.shown("#failure"))
+    assert window.text("#failure-title") == "The service has forgotten the clip."
+    assert window.shown("#again")
+    window.errors()
 
 
 @in_chromium
