@@ -1,7 +1,7 @@
 """Train the paper's ten convolutions for age and gender on aligned stills.
 
-One cycle: the learning rate rises, stays, and falls to zero over the last part of the run. The crops grow from 48 to
-96 px, since small ones cost a quarter and the network is convolutional up to its head. Weights are averaged
+One cycle: the learning rate rises, stays, and falls to zero over most of the run. The crops are smaller at first, since
+those cost half and the network is convolutional up to its head. Weights are averaged
 (exponentially) and the average is what is released. The run ends after `images` training images or, where `seconds` is
 given, after so many seconds of work, whatever the machine makes of them: then its length in images is not fixed, and
 its log says what was reached. Seconds that the machine gave to others, or that the run was suspended, do not count.
@@ -11,7 +11,7 @@ its log says what was reached. Seconds that the machine gave to others, or that 
     runs/backbone/calibration.npz   aligned training crops for int8 calibration
     runs/backbone/log.jsonl         loss, learning rate, images per second; validation now and then
 
-    python -m training.backbone [--seconds 5400 | --images 1200000]     # run again to go on after an interruption
+    python -m training.backbone [--seconds 5400 | --images 400000]     # run again to go on after an interruption
 """
 
 import argparse

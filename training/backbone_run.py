@@ -30,7 +30,7 @@ class Plan:
         averaging: decay of the weight average per step.
     """
 
-    images: int = 1_200_000
+    images: int = 400_000
     seconds: float | None = None
     batch: int = 32
     rate: float = 7e-4
