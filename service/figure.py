@@ -87,7 +87,7 @@ def _look(
     "/figure",
     operation_id="figure",
     summary="A picture of the relations on the face, their matrix, the course of the smile, or the region effects",
-    description="Takes the parameters of `/predict` and refuses what it refuses. "
+    description="Takes the parameters of `/predict` but `network`, and refuses what it refuses. "
     "`top`, `explain` and `picture` do not change the figure.",
     response_class=Response,
     responses={200: RESPONSE, **PROBLEMS},

@@ -44,7 +44,8 @@ def _asked(
     operation_id="submit_job",
     status_code=HTTPStatus.ACCEPTED,
     summary="Leave a clip to be read, and come back for the answer",
-    description="Takes the parameters of `/predict`. What that would refuse about the clip, the job fails by.",
+    description="Takes the parameters of `/predict` but `network`. What that would refuse about the clip, the job "
+    "fails by.",
     responses={
         202: {"headers": {"Location": {"description": "of the job", "schema": {"type": "string"}}}},
         **PROBLEMS,
