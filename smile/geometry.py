@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from av import VideoFrame
 from av.sidedata.sidedata import SideData, Type
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 MAX_PIXEL_ASPECT = 4.0
@@ -38,7 +39,7 @@ class Geometry:
         if not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
             pixel_aspect = 1.0
         stored = (frame.width, frame.height)
-        side_data = cast(Iterable[SideData], frame.side_data)
+        side_data = cast(Iterable[SideData], _stamp(frame).side_data)
         data = next((bytes(side) for side in side_data if side.type is Type.DISPLAYMATRIX), None)
         if data is None:
             return cls(stored, pixel_aspect)
@@ -80,3 +81,9 @@ class Geometry:
             axes = -1 if self.mirror_x and self.mirror_y else int(self.mirror_x)
             pixels = cast(NDArray[np.uint8], cv2.flip(pixels, axes))
         return pixels
+
+
+def _stamp(frame: VideoFrame) -> VideoFrame:
+    """The frame in tiny. A frame whose side data were asked for refers to itself, so that the garbage collector has to
+    find it: that must not be one of megabytes."""
+    return frame.reformat(width=16, height=16, format="gray", interpolation=Interpolation.POINT)

@@ -29,6 +29,8 @@ ROI_SCALE = 1.5
 """Side of the square that the mesh looks at / longer side of the face's box, as in FaceMesh."""
 EYE_LINE = (33, 263)
 """Outer eye corners, image left and image right of an upright face: the direction that FaceMesh turns level."""
+FRAME_US = 33_333
+"""Between two frames, as mediapipe is told; nothing here depends on it."""
 
 _MESH_GRAPH = CalculatorGraphConfig(
     input_stream=["image", "roi"],
@@ -74,11 +76,36 @@ def _roi(low: NDArray[Any], high: NDArray[Any], left_eye: NDArray[Any], right_ey
     return Roi(float(x), float(y), ROI_SCALE * float((high - low).max()), float(np.arctan2(dy, dx)))
 
 
+class _Graph:
+    """A graph of mediapipe's with one output.
+
+    `SolutionBase.process` makes a class for every answer: a tenth of the time of a frame, and work for the garbage
+    collector. This is what it does without that class.
+    """
+
+    def __init__(self, solution: Any, output: str) -> None:
+        self._solution, self._output = solution, output
+        self.close = solution.close
+
+    def __call__(self, **inputs: Any) -> Any:
+        """The output for these input streams; None where there is none. Raises RuntimeError as `process` does."""
+        solution = self._solution
+        solution._graph_outputs.clear()
+        solution._simulated_timestamp += FRAME_US
+        for name, data in inputs.items():
+            packet = solution._make_packet(solution._input_stream_type_info[name], data)
+            solution._graph.add_packet_to_input_stream(stream=name, packet=packet.at(solution._simulated_timestamp))
+        solution._graph.wait_until_idle()
+        packet = solution._graph_outputs.get(self._output)
+        kind = solution._output_stream_type_info[self._output]
+        return None if packet is None else solution._get_packet_content(kind, packet)
+
+
 class Mesh:
     """The face landmark network (not the refined one), 192x192 input."""
 
     def __init__(self) -> None:
-        self._graph: Any = SolutionBase(
+        solution = SolutionBase(
             graph_config=_MESH_GRAPH,
             side_inputs={"with_attention": False},
             stream_type_hints={
@@ -87,6 +114,7 @@ class Mesh:
                 "landmarks": PacketDataType.PROTO,
             },
         )
+        self._graph = _Graph(solution, "landmarks")
 
     def close(self) -> None:
         self._graph.close()
@@ -112,7 +140,7 @@ class Mesh:
             height=roi.side / size[1],
             rotation=roi.angle,
         )
-        found = self._graph.process({"image": window, "roi": rect}).landmarks
+        found = self._graph(image=window, roi=rect)
         if found is None:
             return None
         points = np.array([(point.x, point.y) for point in found.landmark], np.float32)
@@ -127,7 +155,7 @@ class Detector:
     """
 
     def __init__(self, full_range: bool = False) -> None:
-        self._graph: Any = face_detection.FaceDetection(model_selection=int(full_range))
+        self._graph = _Graph(face_detection.FaceDetection(model_selection=int(full_range)), "detections")
 
     def close(self) -> None:
         self._graph.close()
@@ -136,7 +164,7 @@ class Detector:
         """Where the mesh should look, in pixels of `rgb` (H, W, 3) uint8 RGB; unconfirmed, best score first."""
         size = np.array(rgb.shape[1::-1], np.float64)
         rois = []
-        for detection in self._graph.process(np.ascontiguousarray(rgb)).detections or ():
+        for detection in self._graph(image=np.ascontiguousarray(rgb)) or ():
             data = detection.location_data
             box, eyes = data.relative_bounding_box, data.relative_keypoints
             low, extent = np.array((box.xmin, box.ymin)) * size, np.array((box.width, box.height)) * size

@@ -118,6 +118,7 @@ class Video:
             self._first = next(self._frames, None)
             if self._first is None:
                 raise UnreadableVideo(f"No picture in this file can be decoded. {READABLE}")
+            self._seen: tuple[object, Geometry] | None = None
             self._geometry = self._geometry_of(self._first[1])
             self._size = working_size(self._first[1], *self._geometry.shown)
             self.info = self._describe(self._first[1])
@@ -161,7 +162,12 @@ class Video:
             self._limits.check_duration(self._declared_s or 0.0)
 
     def _geometry_of(self, frame: av.VideoFrame) -> Geometry:
-        return Geometry.of(frame, float(self._stream.sample_aspect_ratio or 1))
+        """Read anew only where what is cheap to see of it has changed."""
+        pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
+        signs = (frame.width, frame.height, frame.rotation, pixel_aspect)
+        if self._seen is None or signs != self._seen[0]:
+            self._seen = signs, Geometry.of(frame, pixel_aspect)
+        return self._seen[1]
 
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         width, height = self._geometry.shown

@@ -1,6 +1,7 @@
 """The pipeline on a backend that is a function: what it feeds, how it stops, what it keeps."""
 
 import asyncio
+import gc
 import io
 from collections.abc import Callable
 from typing import Any
@@ -138,3 +139,20 @@ async def test_crops_are_rgb(swaying: list[NDArray[np.uint8]]) -> None:
     await _read(backend, clip_bytes(swaying))
     red, _, blue = np.mean(backend.frames, axis=(0, 1, 2))
     assert red > blue + 20
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_leaves_nothing_to_the_garbage_collector(swaying: list[NDArray[np.uint8]], whole: bool) -> None:
+    """A clip is gone when it is read: whatever waits for the collector instead adds up, frame by frame."""
+    clip = clip_bytes(swaying, container="matroska") if whole else clip_bytes(swaying, container="matroska")[:-20_000]
+    backend = FunctionBackend()
+    pipeline = Pipeline(backend, Limits(), concurrency=1)
+    await pipeline.read(io.BytesIO(clip))
+    gc.collect()
+    gc.disable()
+    try:
+        await pipeline.read(io.BytesIO(clip))
+        assert gc.collect() < len(swaying)
+    finally:
+        gc.enable()
+        await pipeline.close()
