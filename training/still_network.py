@@ -27,7 +27,7 @@ class HeadConfig:
     """Width of the hidden layer and dropout of the head."""
 
     width: int = 512
-    dropout: float = 0.3
+    dropout: float = 0.0
 
 
 class FrameHead(nn.Module):
