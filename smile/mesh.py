@@ -79,8 +79,8 @@ def _roi(low: NDArray[Any], high: NDArray[Any], left_eye: NDArray[Any], right_ey
 class _Graph:
     """A graph of mediapipe's with one output.
 
-    `SolutionBase.process` makes a class for every answer: a tenth of the time of a frame, and work for the garbage
-    collector. This is what it does without that class.
+    `SolutionBase.process` makes a class for every answer, which only the garbage collector can remove. This is what it
+    does without that class.
     """
 
     def __init__(self, solution: Any, output: str) -> None:
