@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export import gate, ladder, parity, precision, triton
+from export.equalise import equalised
 from export.publish import next_version, publish
 from export.release import Release
 from export.tracing import trace
@@ -52,7 +53,7 @@ def export(
     exact = trace(release.backbone, BACKBONE, card)
     relations = trace(release.relations, RELATIONS, card)
     backbones = {
-        "int8": precision.int8(exact, calibration, card),
+        "int8": precision.int8(trace(equalised(release.backbone, calibration), BACKBONE, card), calibration, card),
         "float16": precision.float16(release.backbone, card),
     }
     for model in (exact, *backbones.values()):

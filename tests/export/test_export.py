@@ -9,6 +9,7 @@ import torch
 
 from export import calibration, gate, ladder, parity, precision, release
 from export.__main__ import main
+from export.equalise import equalised
 from export.steps import export
 from export.tracing import trace
 from networks.interpreter import PerItemScore
@@ -148,3 +149,21 @@ def test_given_crops_are_read_from_npz_or_images(tmp_path: Path, crops: np.ndarr
         cv2.imwrite(str(tmp_path / f"images/{index:03d}.png"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
     for source in ("crops.npz", "images"):
         assert np.array_equal(calibration.load_crops(tmp_path / source), crops)
+
+
+def test_equalising_changes_no_answer() -> None:
+    """Channels span more equally, and the features are what they were."""
+    crops = calibration.portrait_crops(seed=0)[:16]
+    backbone = release.untrained(0, "compact", crops).backbone
+    with torch.no_grad():
+        first = backbone.layers[0]
+        assert isinstance(first, torch.nn.Conv2d) and first.bias is not None
+        unequal = torch.logspace(-2, 0, first.out_channels)
+        first.weight *= unequal[:, None, None, None]
+        first.bias *= unequal
+        frames = torch.from_numpy(crops)
+        other = equalised(backbone, crops)
+        expected = backbone.map(frames)
+        assert (other.map(frames) - expected).abs().max() < 1e-5 * expected.max()
+    shares = [torch.log(network.layers[0].weight.abs().amax(dim=(1, 2, 3))).std() for network in (backbone, other)]
+    assert shares[1] < 0.8 * shares[0]
