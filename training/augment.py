@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from smile import alignment
 
+DEGRADED = 0.25
+"""Share of the views that lose more than framing and light: with all of them a network underfits."""
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
@@ -24,7 +26,7 @@ def batch(wide: Image, seeds: Sequence[tuple[int, ...]], size: int, degraded: fl
     return np.stack(list(pool.map(lambda crop, rng: augment(crop, rng, size, degraded), wide, rngs)))
 
 
-def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX, degraded: float = 1.0) -> Image:
+def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX, degraded: float = DEGRADED) -> Image:
     """One training view of a stored crop.
 
     Args:

@@ -1,10 +1,10 @@
 """Train the paper's ten convolutions for age and gender on aligned stills.
 
 One cycle: the learning rate rises, stays, and falls to zero over most of the run. The crops are smaller at first, since
-those cost half and the network is convolutional up to its head. Weights are averaged
-(exponentially) and the average is what is released. The run ends after `images` training images or, where `seconds` is
-given, after so many seconds of work, whatever the machine makes of them: then its length in images is not fixed, and
-its log says what was reached. Seconds that the machine gave to others, or that the run was suspended, do not count.
+those cost half and the network is convolutional up to its head. Weights are averaged (exponentially) and the average
+is what is released. The run ends after `images` training images or, where `seconds` is given, after so many seconds of
+work, whatever the machine makes of them: then its length in images is not fixed, and its log says what was reached.
+Seconds that the machine gave to others, or that the run was suspended, do not count.
 
     runs/backbone/state.pt          everything needed to go on, every five minutes and at the end
     runs/backbone/release/          the folded average (networks.checkpoint), and head.safetensors beside it
@@ -109,7 +109,7 @@ def train(
     shards: int = 1,
     start: Path | None = None,
 ) -> Run:
-    """Run `plan` from the last state in `folder`; without one, from the averaged weights of another run, `start`."""
+    """Run `plan` from the last state in `folder`; without one, from the averaged convolutions of another run, `start`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)
@@ -220,7 +220,7 @@ def main() -> None:
         "--seconds", type=float, help="processor time of each shard to spend from now on, instead of --images"
     )
     parser.add_argument("--folder", type=Path, default=RUN)
-    parser.add_argument("--start", type=Path, help="state.pt of another run, to begin with its averaged weights")
+    parser.add_argument("--start", type=Path, help="state.pt of another run, to begin with its averaged convolutions")
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()
     shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from training import augment
 from training.still_network import AGES, StillNetwork, expected_age
 
 
@@ -20,8 +21,7 @@ class Plan:
     Attributes:
         images: training images to see, repeats counted; seconds: processor time of each shard to spend from the last
             resumption on instead, where not None.
-        rate: of AdamW at its highest. 384 stills of 48 px were fitted in 13 epochs to a loss of 3.1 with 2e-4, 3.7 with
-            7e-4, 4.5 with 2e-3.
+        rate: of AdamW at its highest.
         warm_up, cool_down: shares of the run in which the learning rate rises and falls; a run that is still on the
             plateau between them can be given more time without loss.
         sizes: (share of the run from which on, side of the crops in px).
@@ -35,12 +35,12 @@ class Plan:
     images: int = 400_000
     seconds: float | None = None
     batch: int = 32
-    rate: float = 2e-4
+    rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: float = 0.04
     cool_down: float = 0.8
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.2, 96))
-    degraded: float = 0.25
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.4, 96))
+    degraded: float = augment.DEGRADED
     balance: float = 0.4
     age_spread: tuple[float, float] = (1.0, 0.04)
     age_error_weight: float = 0.1
@@ -138,21 +138,24 @@ class Run:
         state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        for replica in self.replicas:
-            replica.layers.load_state_dict(self.network.layers.state_dict())
+        self._copy_to_replicas()
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"].cpu())
         self.seen, self.before = state["seen"], state["before"]
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
     def warm_start(self, path: Path) -> None:
-        """Take the averaged weights that another run saved, and nothing else of it."""
+        """Take the averaged convolutions that another run saved, and nothing else of it."""
         state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
-        self.average.load_state_dict(state["average"])
-        self.network.load_state_dict(state["average"])
+        layers = {name: tensor for name, tensor in state["average"].items() if name.startswith("layers.")}
+        for network in (self.network, self.average):
+            network.load_state_dict(network.state_dict() | layers)
+        self._copy_to_replicas()
+        self.before = state["seen"] + state["before"]
+
+    def _copy_to_replicas(self) -> None:
         for replica in self.replicas:
             replica.layers.load_state_dict(self.network.layers.state_dict())
-        self.before = state["seen"] + state["before"]
 
     def step(self, frames: Tensor, age: Tensor, gender: Tensor) -> float:
         """One step of the optimiser and of the average; the loss."""

@@ -101,9 +101,10 @@ def prepare(
     _run(smile_jobs, _clip_features, f"features of {len(clips)} smiles", (backbone,), processes)
 
     places = {}
+    views = Path(augment.__file__).read_bytes()  # another augmentation makes other views
     for first in range(0, len(stills), CHUNK):
         rows = stills[first : first + CHUNK]
-        target = folder / STILL / f"{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}.npy"
+        target = folder / STILL / f"{hashlib.sha256(views + rows.tobytes()).hexdigest()[:16]}.npy"
         still_jobs.append(([(data.crops[row], (settings.seed, int(row))) for row in rows], target))
         for place, row in enumerate(rows):
             clip = _clip(data, int(row), STILL, target)

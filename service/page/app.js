@@ -68,8 +68,7 @@ function onSent(share) {
   showStage("Sending the clip", share < 1 ? share : null);
 }
 
-function onProgress({ id, state, fraction }) {
-  $("work").dataset.job = id;
+function onProgress({ state, fraction }) {
   if (state === "queued") showStage("Waiting for a free place", null);
   else showStage("Following the face and weighing its regions", fraction);
 }

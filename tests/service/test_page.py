@@ -194,8 +194,11 @@ def reading(window: Browser, gateway: Serve, tmp_path: Path) -> httpx.Client:
     client = gateway()
     window.look()
     window.open(str(client.base_url))
+    window.run(
+        "window.EventSource = class extends EventSource { constructor(path) { super(path); window.followed = path; } }"
+    )
     window.upload("#file", clip)
-    window.wait(lambda: window.run("return document.querySelector('#work').dataset.job"))
+    window.wait(lambda: window.run("return window.followed"))
     window.wait(lambda: 0 < window.run("return document.querySelector('#bar').value") < 1)
     return client
 
@@ -250,8 +253,8 @@ def test_says_what_is_wrong_with_a_clip(start: Browser, tmp_path: Path) -> None:
 @in_chromium
 def test_says_when_the_clip_is_lost(window: Browser, reading: httpx.Client) -> None:
     """A job that the service does not know any more is told, and can be sent again."""
-    job = window.run("return document.querySelector('#work').dataset.job")
-    assert reading.delete(f"/jobs/{job}").status_code == 204
+    job = window.run("return window.followed").removesuffix("/events")
+    assert reading.delete(f"/{job}").status_code == 204
     window.wait(lambda: window.shown("#failure"))
     assert window.text("#failure-title") == "The service has forgotten the clip."
     assert window.shown("#again")

@@ -19,8 +19,20 @@ def test_a_batch_is_its_seeds(size: int) -> None:
     with ThreadPoolExecutor(3) as pool:
         views = augment.batch(np.stack([WIDE] * 12), seeds, size, 1.0, pool)
     assert views.shape == (12, size, size, 3) and views.dtype == np.uint8
-    assert np.array_equal(views[5], augment.augment(WIDE, np.random.default_rng((0, 5)), size))
+    assert np.array_equal(views[5], augment.augment(WIDE, np.random.default_rng((0, 5)), size, 1.0))
     assert len({view.tobytes() for view in views}) == 12
+
+
+def test_only_a_share_of_the_views_is_degraded() -> None:
+    """A flat picture stays flat under framing and light alone, and does not where every view is degraded."""
+    flat = np.full((stills.STORED_PX, stills.STORED_PX, 3), 128, np.uint8)
+
+    def still_flat(degraded: float) -> list[bool]:
+        rngs = [np.random.default_rng((1, index)) for index in range(40)]
+        return [np.ptp(augment.augment(flat, rng, degraded=degraded), axis=(0, 1)).max() == 0 for rng in rngs]
+
+    assert all(still_flat(0.0))
+    assert sum(still_flat(1.0)) < sum(still_flat(0.25)) < 40
 
 
 def test_views_stay_on_the_face() -> None:

@@ -98,6 +98,22 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
             assert torch.equal(mine.state_dict()[name], tensor), name
 
 
+def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> None:
+    """It takes their average, counts what they have seen, and has a cycle of its own."""
+    first = Run.start(TINY, torch.device("cpu"))
+    frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
+    first.step(frames, torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1]))
+    first.save(tmp_path / "state.pt")
+    second = Run.start(TINY, torch.device("cpu"), shards=2)
+    second.warm_start(tmp_path / "state.pt")
+    assert (second.seen, second.before, second.progress) == (0, 4, 0.0)
+    for network in (second.network, second.average):
+        for name, tensor in first.average.layers.state_dict().items():
+            assert torch.equal(network.layers.state_dict()[name], tensor), name
+    for mine, other in zip(second.replicas[0].layers.buffers(), first.average.layers.buffers(), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
     """Two equal halves worked on side by side pull as the batch of one of them does, and so do their statistics."""
     monkeypatch.setattr(torch, "autocast", lambda *_: nullcontext())  # bfloat16 alone turns it by 13 degrees
