@@ -14,36 +14,16 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.siam import Siam
 from smile import piecewise
+from smile.attention import blend, heat, over_face
 from smile.frontal import frontal_faces, smoothed_points
-from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from smile.frontal_shape import MEAN_SHAPE
 from smile.sequence import Stretch
 from smile.video import Video
 from training.siam_faces import follow
 
-CELL_STEP_PX, FIRST_CELL_PX = 8.0, 17.5
-"""The cells of the map after the second convolution look at 35x35 pixels each, this far apart."""
-STRENGTH = 0.55
-"""Share of the colours in the blend where the attention is strongest."""
 SHOWN = 8
 """Frames in the strip."""
 BAR_PX = 60
-
-
-def heat(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
-    """(10, 10) attention -> (114, 114) float32 on the scale 0-1 of its own range: Gaussians around the cells."""
-    cells = FIRST_CELL_PX + CELL_STEP_PX * np.arange(attention.shape[0])
-    pixels = np.arange(SIDE_PX) + 0.5
-    near = np.exp(-0.5 * np.square((pixels[:, None] - cells) / sigma_px))
-    near /= near.sum(axis=1, keepdims=True)
-    spread = near @ attention @ near.T
-    return np.asarray((spread - spread.min()) / max(float(np.ptp(spread)), 1e-9), np.float32)
-
-
-def over_face(face: NDArray[np.uint8], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(114, 114) grey and heat -> (114, 114, 3) uint8 RGB; black beside the face stays black."""
-    inside = np.zeros(SIDE_PX * SIDE_PX, np.float32)
-    inside[piecewise.plan().inside] = 1
-    return _blend(np.repeat(face[..., None], 3, axis=2), warmth, inside.reshape(SIDE_PX, SIDE_PX))
 
 
 def over_frame(rgb: NDArray[np.uint8], points: NDArray[np.float64], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -62,7 +42,7 @@ def over_frame(rgb: NDArray[np.uint8], points: NDArray[np.float64], warmth: NDAr
         cv2.fillConvexPoly(mask, np.round(corners - 0.5).astype(np.int32), (1,))
         moved = cv2.warpAffine(warmth, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         unwarped[mask > 0], inside[mask > 0] = moved[mask > 0], 1
-    return _blend(rgb, unwarped, inside)
+    return blend(rgb, unwarped, inside)
 
 
 def strip(faces: list[NDArray[np.uint8]], weights: NDArray[np.float32], shown: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -80,12 +60,6 @@ def strip(faces: list[NDArray[np.uint8]], weights: NDArray[np.float32], shown: N
     for at, (left, right, height) in enumerate(zip(edges[:-1], edges[1:], heights, strict=True)):
         bars[BAR_PX - height :, left : max(right - 1, left + 1)] = (30, 60, 120) if at in shown else (150, 175, 215)
     return np.vstack([row, bars])
-
-
-def _blend(rgb: NDArray[np.uint8], warmth: NDArray[np.float32], inside: NDArray[np.float32]) -> NDArray[np.uint8]:
-    colours = cv2.applyColorMap(np.round(255 * warmth).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
-    share = (STRENGTH * inside)[..., None]
-    return np.asarray((1 - share) * rgb + share * colours, np.uint8)
 
 
 @torch.no_grad()
