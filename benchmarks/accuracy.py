@@ -1,7 +1,7 @@
 """What the shipped graphs answer, by the service's own pipeline, written down for training.weights to judge.
 
 python -m benchmarks.accuracy crops --repository R --list FILE --out answers.npz
-    aligned crops of clips (one .npz a line, in FILE) -> age (n,), female (n,)
+    aligned faces of clips (one .npz a line, in FILE) -> age (n,), and of the first network female (n,)
 python -m benchmarks.accuracy videos --repository R --videos DIR --out videos/
     video files -> videos.json: each whole, its overlapping halves; short ones mirrored and at a tenth of the bits;
     and features/<name>.npy (T, 9, 2048), for estimates of single frames
@@ -12,9 +12,10 @@ import asyncio
 import io
 import json
 import sys
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import av
 import numpy as np
@@ -29,7 +30,7 @@ from smile.decoding import Limits
 from smile.errors import SmileError
 from smile.regions import REGIONS
 from smile.sampling import MIN_SAMPLES
-from smile.tensors import BACKBONE, GENDERS, RELATIONS, Graph, blocks, bucket
+from smile.tensors import BACKBONE, GENDERS, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks, bucket
 
 FEMALE = GENDERS.index("female")
 HALF = 0.6
@@ -75,8 +76,35 @@ async def relate(backend: Backend, regions: NDArray[np.float16]) -> dict[str, fl
     return {"age": float(found["age"][0, 0]), "female": float(found["gender"][0, 0, FEMALE])}
 
 
-async def answer_crops(repository: Path, files: list[Path]) -> dict[str, NDArray[np.float64]]:
+async def relate_crops(backend: Backend, clip: Mapping[str, NDArray]) -> dict[str, float]:
+    """The first network's answer to a clip's aligned crops."""
+    return await relate(backend, (await _in_blocks(backend, BACKBONE, clip["crops"]))["regions"])
+
+
+async def attend_faces(backend: Backend, clip: Mapping[str, NDArray]) -> dict[str, float]:
+    """SIAM's answer to a clip's warped faces."""
+    appearance = (await _in_blocks(backend, SIAM_FRAMES, clip["faces"]))["appearance"]
+    padded = np.zeros((1, bucket(len(appearance)), *appearance.shape[1:]), appearance.dtype)
+    padded[0, : len(appearance)] = appearance
+    found = await backend.run(SIAM_SEQUENCE, {"appearance": padded, "frame_count": np.array([len(appearance)])})
+    return {"age": float(found["age"][0, 0])}
+
+
+async def _in_blocks(backend: Backend, graph: Graph, frames: NDArray[np.uint8]) -> dict[str, NDArray]:
+    """Outputs of a graph that looks at single frames, in the service's batch sizes."""
+    (name,) = (tensor.name for tensor in graph.inputs)
+    done, start = [], 0
+    for size in blocks(len(frames), graph):
+        done.append(await backend.run(graph, {name: frames[start : start + size]}))
+        start += size
+    return {output.name: np.concatenate([found[output.name] for found in done]) for output in graph.outputs}
+
+
+async def answer_crops(
+    repository: Path, files: list[Path], network: Network = "fdin"
+) -> dict[str, NDArray[np.float64]]:
     """Answers to clips that were aligned before."""
+    look = relate_crops if network == "fdin" else attend_faces
     backend = InProcessBackend(repository)
     slots = asyncio.Semaphore(2 * available_cores())
     done = 0
@@ -85,13 +113,7 @@ async def answer_crops(repository: Path, files: list[Path]) -> dict[str, NDArray
         nonlocal done
         async with slots:
             with np.load(file) as clip:
-                crops = clip["crops"]
-            features, start = [], 0
-            for size in blocks(len(crops)):
-                found = await backend.run(BACKBONE, {"frames": crops[start : start + size]})
-                features.append(found["regions"])
-                start += size
-            answer = await relate(backend, np.concatenate(features))
+                answer = await look(backend, clip)
         done += 1
         if done % 50 == 0 or done == len(files):
             print(f"answers: {done} of {len(files)}", file=sys.stderr, flush=True)
@@ -99,7 +121,7 @@ async def answer_crops(repository: Path, files: list[Path]) -> dict[str, NDArray
 
     answers = await asyncio.gather(*(one(file) for file in files))
     await backend.close()
-    return {name: np.array([answer[name] for answer in answers]) for name in ("age", "female")}
+    return {name: np.array([answer[name] for answer in answers]) for name in answers[0]}
 
 
 async def answer_videos(repository: Path, videos: list[Path], out: Path) -> dict[str, Any]:
@@ -178,11 +200,12 @@ def main() -> None:
         each.add_argument("--repository", type=Path, required=True)
         each.add_argument("--out", type=Path, required=True)
     crops.add_argument("--list", type=Path, required=True)
+    crops.add_argument("--network", choices=get_args(Network), default="fdin")
     videos.add_argument("--videos", type=Path, required=True)
     options = parser.parse_args()
     if options.what == "crops":
         files = [Path(line) for line in options.list.read_text().splitlines()]
-        found = asyncio.run(answer_crops(options.repository, files))
+        found = asyncio.run(answer_crops(options.repository, files, options.network))
         np.savez(options.out, **found)
         return
     clips = sorted(path for path in options.videos.iterdir() if path.is_file())

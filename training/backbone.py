@@ -109,7 +109,7 @@ def train(
     shards: int = 1,
     start: Path | None = None,
 ) -> Run:
-    """Run `plan` from the last state in `folder`; without one, from the averaged convolutions of another run, `start`."""
+    """Run `plan` from the last state in `folder`; without one, from the averaged convolutions that `start` holds."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)

@@ -1,8 +1,9 @@
-"""Smiles simulated on labelled stills, as the networks will see them: aligned crops, computed once for each still.
+"""Smiles simulated on labelled stills, as the networks will see them: aligned faces, computed once for each still.
 
-    still -> smile plan -> frames -> (training: excerpt, light, lens, size) -> H.264 -> smile.video, faces -> crops
+    still -> smile plan -> frames -> (training: excerpt, light, lens, size) -> H.264 -> smile.video, faces
 
-    <cache>/<key>/<part>/<still>.npz     crops (T, 96, 96, 3) uint8 RGB, times_s, mouth_ratios
+    <cache>/<key>/<part>/<still>.npz     crops (T, 96, 96, 3) uint8 RGB, faces (T, 114, 114) uint8 grey (SIAM's),
+                                         times_s, mouth_ratios
                          <still>.json    why a still gives no clip
 
 How somebody smiles is drawn without regard to the labels: only the face tells age and gender, so nothing invented about
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from smile.errors import SmileError
 from smile.faces import FaceReport, align
+from smile.frontal import frontal_faces
 from smile.sampling import FRAME_RATE_HZ, MIN_SAMPLES
 from smile.tensors import GENDERS
 from smile.video import Video
@@ -37,7 +39,7 @@ from training.smile_plan import draw_plan
 from training.stills import Stills
 
 CACHE = Path(".cache/smiles")
-VERSION = 1
+VERSION = 2
 """Grows whenever the same settings give other clips."""
 PARTS = ("train", "validation", "calibration", "test")
 CLEAN_CRF = 18
@@ -153,7 +155,7 @@ def _work(job: _Job) -> None:
 def render(
     chip: NDArray[np.uint8], name: str, seed: tuple[int, ...], varied: bool, frame_rate_hz: float
 ) -> dict[str, NDArray]:
-    """One still -> crops, times_s and mouth_ratios of a smile on it.
+    """One still -> crops, faces, times_s and mouth_ratios of a smile on it.
 
     Args:
         chip: (H, W, 3) uint8 RGB.
@@ -179,7 +181,7 @@ def render(
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_clip(clip, frames, frame_rate_hz, crf)
-        return _crops(clip, frame_rate_hz)
+        return _faces(clip, frame_rate_hz)
 
 
 def recorded(frames: Frames, rng: np.random.Generator) -> Frames:
@@ -200,16 +202,20 @@ def recorded(frames: Frames, rng: np.random.Generator) -> Frames:
         yield image
 
 
-def _crops(clip: Path, frame_rate_hz: float) -> dict[str, NDArray]:
-    """The crops that the service would cut from a clip, which must show the face throughout. Raises SmileError."""
+def _faces(clip: Path, frame_rate_hz: float) -> dict[str, NDArray]:
+    """What the service would cut from a clip, which must show the face throughout. Raises SmileError."""
     report = FaceReport()
-    with Video(clip, frame_rate_hz=frame_rate_hz) as video, closing(align(video.samples(), report)) as aligned:
+    with (
+        Video(clip, frame_rate_hz=frame_rate_hz) as video,
+        closing(align(video.samples(), report, patches=True)) as aligned,
+    ):
         faces = list(aligned)
     report.check()
     if len(faces) < MIN_SAMPLES or len({face.stretch for face in faces}) != 1:
         raise ValueError("the face is not followed through the clip")
     return {
         "crops": np.stack([face.crop for face in faces]),
+        "faces": np.stack(list(frontal_faces([face.patch for face in faces if face.patch is not None]))),
         "times_s": np.array([face.time_s for face in faces]),
         "mouth_ratios": np.array([face.mouth_ratio for face in faces]),
     }

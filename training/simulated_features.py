@@ -1,7 +1,8 @@
 """Backbone features of simulated smiles and of stills, as a data set that training.train can learn from.
 
     <cache>/<clips>-<backbone>/<part>/<still>.npy    (T, 9, 2048) float16, a simulated smile (training.simulated_clips)
-                               stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n stills
+                               stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n stills,
+                                                     held-out-stills/ those that select the epoch
 
 Few faces can be rendered and many are needed to learn what age looks like: training stills join the smiles as short
 sequences in which nothing moves. A finished file is never computed again.
@@ -40,7 +41,7 @@ EXACT = "test"
 """The part whose features are computed in float32; bfloat16 is more than twice as fast on a CPU that has it."""
 CORRUPTED = "{part}-{corruption}"
 """Name of a part whose crops are corrupted (training.evaluate_stills.CORRUPTIONS) before the backbone sees them."""
-STILL = "stills"
+STILL, HELD_OUT = "stills", "held-out-stills"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _mapped(path: Path) -> NDArray[np.float16]:
 def prepare(
     data: Stills,
     smiles: Mapping[str, Mapping[int, Path]],
-    stills: NDArray[np.int64],
+    stills: Mapping[str, NDArray[np.int64]],
     settings: Settings,
     backbone: Path,
     cache: Path = CACHE,
@@ -83,12 +84,13 @@ def prepare(
 
     Args:
         smiles: part -> row of `data` -> clip, as training.simulated_clips.prepare gives them.
-        stills: rows of the training part that are learned from without movement.
+        stills: STILL -> rows of the training part that are learned from without movement; HELD_OUT -> rows that an
+            epoch is selected by.
         backbone: checkpoint directory.
     """
     recipe = recipe_of(backbone, settings.frame_rate_hz)
     folder = cache / f"{settings.key}-{recipe.backbone}"
-    for part in (*smiles, STILL):
+    for part in (*smiles, *stills):
         (folder / part).mkdir(parents=True, exist_ok=True)
     clips, digests = [], {}
     smile_jobs, still_jobs = [], []
@@ -102,15 +104,15 @@ def prepare(
 
     places = {}
     views = Path(augment.__file__).read_bytes()  # another augmentation makes other views
-    for first in range(0, len(stills), CHUNK):
-        rows = stills[first : first + CHUNK]
-        target = folder / STILL / f"{hashlib.sha256(views + rows.tobytes()).hexdigest()[:16]}.npy"
+    for part, first in ((part, first) for part, rows in stills.items() for first in range(0, len(rows), CHUNK)):
+        rows = stills[part][first : first + CHUNK]
+        target = folder / part / f"{hashlib.sha256(views + rows.tobytes()).hexdigest()[:16]}.npy"
         still_jobs.append(([(data.crops[row], (settings.seed, int(row))) for row in rows], target))
         for place, row in enumerate(rows):
-            clip = _clip(data, int(row), STILL, target)
+            clip = _clip(data, int(row), part, target)
             clips.append(clip)
             places[clip.name] = target, place
-    _run(still_jobs, _still_features, f"features of {len(stills)} stills", (backbone,), processes)
+    _run(still_jobs, _still_features, f"features of {len(places)} stills", (backbone,), processes)
     whole = Dataset("simulated smiles and stills of UTKFace", tuple(sorted(clips, key=lambda clip: clip.name)), True)
     return SmileFeatures(whole, recipe, folder, digests, {}, places)
 
@@ -121,16 +123,15 @@ def _clip(data: Stills, row: int, part: str, path: Path) -> Clip:
 
 
 def one_fold(features: SmileFeatures, settings: Settings) -> Split:
-    """Validation smiles tune, calibration smiles are answered, everything of the training part trains.
+    """Validation smiles and stills tune, calibration smiles are answered, everything of the training part trains.
 
     Raises ValueError where the test part is among the clips that training can see.
     """
     if features.part("test"):
         raise ValueError("the test part must not be given to training")
-    subjects = {
-        part: tuple(sorted(clip.subject for clip in features.part(part))) for part in ("calibration", "validation")
-    }
-    fold = Fold(subjects["calibration"], subjects["validation"])
+    answered = {clip.subject for clip in features.part("calibration")}
+    tuning = {clip.subject for part in ("validation", HELD_OUT) for clip in features.part(part)}
+    fold = Fold(tuple(sorted(answered)), tuple(sorted(tuning)))
     return Split(features.whole.name, features.whole.digest, settings.seed, (fold,))
 
 

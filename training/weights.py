@@ -42,7 +42,7 @@ from training.feature_store import recipe_of
 from training.module import Optimisation
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS, Settings
-from training.simulated_features import CORRUPTED, EXACT, SmileFeatures
+from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
 from training.still_network import load_head
 from training.stills import ROOT
 from training.weights_evaluation import Evaluation
@@ -127,10 +127,10 @@ class Weights:
         self.export(draft)
         self.answer_as_shipped(evaluation, draft)
         report = evaluation.report(self._still_report(), _size(draft), self._provenance())
-        (self.out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+        (self.out / "evaluation.json").write_text(model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
         self._card.write_text(card.to_json() + "\n")
-        (self.out / "MODEL_CARD.md").write_text(model_card.markdown(report, card))
+        model_card.write(self.out)
         repository = self.out / "model_repository"
         self.export(repository)
         return repository
@@ -143,11 +143,10 @@ class Weights:
 
     def features(self, parts: Sequence[str]) -> SmileFeatures:
         smiles = {part: self.clips(part) for part in parts}
-        rows = np.empty(0, np.int64)
+        rows = {}
         if "train" in parts:
-            rows = np.sort(
-                simulated_clips.order(self.data, self.parts["train"], "train", self.settings)[: self.plan.stills]
-            )
+            ordered = simulated_clips.order(self.data, self.parts["train"], "train", self.settings)
+            rows = {STILL: np.sort(ordered[: self.plan.stills]), HELD_OUT: self.parts["validation"]}
         if EXACT in parts:
             chosen = self.clips(EXACT, self.plan.corrupted)
             smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
@@ -219,9 +218,9 @@ class Weights:
         listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(self.clips(EXACT).items())))
         common = ["--repository", str(repository)]
         if not evaluation.shipped.exists():
-            _python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
+            python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
         if self.videos.is_dir() and not (evaluation.videos / "videos.json").exists():
-            _python(
+            python(
                 "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
             )
         head = load_head(self.backbone / "head.safetensors")
@@ -235,7 +234,7 @@ class Weights:
         if not crops.exists():
             np.savez_compressed(crops, frames=self._calibration_crops())
         release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
-        _python("export", *release, "--calibration", str(crops), "--version", "1")
+        python("export", *release, "--calibration", str(crops), "--version", "1")
 
     def _calibration_crops(self) -> NDArray[np.uint8]:
         """Training clips one after another: every second crop is calibrated on, the others are compared as clips."""
@@ -280,7 +279,7 @@ def _size(repository: Path) -> int:
     return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
 
 
-def _python(module: str, *arguments: str) -> None:
+def python(module: str, *arguments: str) -> None:
     print(f"{module} {' '.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
 
@@ -302,14 +301,15 @@ def finish_backbone(directory: Path) -> None:
     """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
     path = directory / checkpoint.CONFIG
     if not path.exists() or _provenance_of(directory).get("progress", 0) < 1:
-        _python("training.backbone", "--folder", str(directory.parent))
+        python("training.backbone", "--folder", str(directory.parent))
     report = directory.parent / "evaluation_test.json"
     if not report.exists() or report.stat().st_mtime < (directory / checkpoint.WEIGHTS).stat().st_mtime:
-        _python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
+        python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.weights", description=(__doc__ or "").splitlines()[0])
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """The options that say which run it is."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--clips-per-part", type=int, nargs=4, metavar=tuple(part.upper() for part in PARTS))
     parser.add_argument("--stills", type=int, help="training stills learned from without movement")
     parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
@@ -317,7 +317,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--processes", type=int, help="default: one for each core")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def of_options(options: argparse.Namespace) -> Weights:
+    """The run that they mean. Raises ConfigError where its folder holds another."""
     plan = Plan()
     plan = Plan(
         clips=tuple(options.clips_per_part or plan.clips),
@@ -325,11 +329,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         corrupted=plan.corrupted if options.corrupted is None else options.corrupted,
         optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
     )
+    return Weights(plan, options.out, options.backbone or BACKBONE, processes=options.processes)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     try:
         if options.backbone is None:
             finish_backbone(BACKBONE)
-        repository = Weights(plan, options.out, options.backbone or BACKBONE, processes=options.processes).run()
+        repository = of_options(options).run()
     except (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print((options.out / "MODEL_CARD.md").read_text())

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import answer_crops, answer_videos, reencoded
+from service.backends.inprocess import InProcessBackend
+from service.pipeline import Pipeline
+from smile.decoding import Limits
 from smile.faces import FaceReport, align
+from smile.frontal import frontal_faces
 from smile.video import Video
 from tests.clips import astronaut_frames, write_clip
+
+
+RELEASED = Path(__file__).resolve().parents[2] / "model_repository"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +42,26 @@ def test_video_and_its_crops_get_one_answer(videos: Path, model_repository: Path
     answers = asyncio.run(answer_crops(model_repository, [tmp_path / "face.npz"]))
     assert answers["age"] == pytest.approx([entry["age"]], abs=1e-4)
     assert answers["female"] == pytest.approx([entry["female"]], abs=1e-5)
+
+
+def test_siam_answers_warped_faces_as_the_service_does(videos: Path, tmp_path: Path) -> None:
+    """The second network's answer to a file is that to its warped faces."""
+    with Video(videos / "face.mp4") as video:
+        patches = [face.patch for face in align(video.samples(), FaceReport(), patches=True) if face.patch]
+    np.savez(tmp_path / "face.npz", faces=np.stack(list(frontal_faces(patches))))
+    answers = asyncio.run(answer_crops(RELEASED, [tmp_path / "face.npz"], "siam"))
+
+    async def served() -> float:
+        backend = InProcessBackend(RELEASED)
+        pipeline = Pipeline(backend, Limits(), 1)
+        with (videos / "face.mp4").open("rb") as clip:
+            seen = await pipeline.read_by("siam", clip)
+        await pipeline.close()
+        await backend.close()
+        assert seen.siam is not None
+        return seen.siam.age
+
+    assert list(answers) == ["age"] and answers["age"] == pytest.approx([asyncio.run(served())], abs=1e-3)
 
 
 def test_copies_are_mirrored_or_smaller_and_keep_their_times(videos: Path) -> None:

@@ -16,6 +16,7 @@ from smile.tensors import GENDERS
 from training import simulated_clips, simulated_features, stills
 from training.evaluate_stills import predict
 from training.simulated_clips import Settings
+from training.simulated_features import STILL
 from training.still_network import FrameHead
 from training.stills import Stills
 
@@ -59,6 +60,7 @@ def test_faces_give_clips_and_others_a_reason(clips: dict[int, Path]) -> None:
     assert list(clips) == [0]
     with np.load(clips[0]) as clip:
         assert clip["crops"].shape[1:] == (96, 96, 3) and len(clip["crops"]) >= MIN_SAMPLES
+        assert clip["faces"].shape == (len(clip["crops"]), 114, 114) and clip["faces"].dtype == np.uint8
         assert len(clip["times_s"]) == len(clip["mouth_ratios"]) == len(clip["crops"])
     reasons = list(clips[0].parent.glob("*.json"))
     assert len(reasons) == 1 and "no face" in reasons[0].read_text()
@@ -117,7 +119,7 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     found = simulated_features.prepare(
         data,
         {"test": clips},
-        np.array([1]),
+        {STILL: np.array([1])},
         Settings("x"),
         tmp_path / "backbone",
         tmp_path / "cache",

@@ -1,0 +1,253 @@
+"""SIAM's released weights, from the same stills and the same simulated smiles as the first network's.
+
+    stills, smiles -> warped faces -> training -> calibration -> release -> evaluation on the test part
+                   -> exported graphs -> evaluation in the shipped precision -> the model card's section
+
+Run it after training.weights, with the same options; it may be interrupted and run again. In <run>/siam:
+
+    checkpoints/        training.siam_module, to go on from
+    network.pt          what training selected
+    release/            what `python -m export --network siam` takes, with the interval
+    model_repository/   siam_frames and siam_sequence
+    evaluation.json     errors, coverage, what int8 costs, against the first network on the same smiles
+
+    python -m training.siam_weights [the options of training.weights]
+"""
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from export import siam as siam_release
+from export.release import CARD
+from networks.siam import Siam
+from networks.siam_config import SiamConfig, siam_config
+from smile.card import Card
+from training import calibrate, model_card, siam_stills, still_split, train, weights
+from training.evaluate_clips import Answers, compare, score, sliced
+from training.run_config import commit
+from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
+from training.siam_module import SiamModule, SiamOptimisation
+from training.simulated_clips import PARTS, order
+
+NAME = "siam-compact-utkface"
+FOLDER = "siam"
+OPTIMISATION = SiamOptimisation(rate=3e-4, epochs=16, plateau=2, patience=6)
+CALIBRATION_FACES = 512
+Report = dict[str, Any]
+
+
+class MixedModule(SiamModule):
+    """SIAM learning from batches of stills and of smiles (training.siam_batches)."""
+
+    def __init__(
+        self,
+        network: SiamConfig,
+        optimisation: SiamOptimisation,
+        seed: int,
+        age: tuple[float, float],
+        pixels: tuple[float, float],
+        training: Faces,
+        held_out: Faces,
+    ) -> None:
+        super().__init__(network, optimisation, seed, age, pixels)
+        self.training_faces, self.held_out = training, held_out
+
+    def training_step(self, batch: FaceBatch, _: int) -> Tensor:  # type: ignore[override]
+        with torch.autocast(self.device.type, torch.bfloat16):
+            appearance = self.network.look(batch.faces)[0]
+        estimate = self.network.remember(appearance.float()[batch.frame_of], batch.frame_count)
+        loss = self.loss(estimate, batch.age)
+        if not torch.isfinite(loss):
+            raise ValueError(f"the loss is {float(loss)} in epoch {self.current_epoch}")
+        self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.age))
+        return loss
+
+    def validation_step(self, batch: FaceBatch, _: int) -> None:  # type: ignore[override]
+        appearance = self.network.look(batch.faces)[0]
+        estimate = self.network.remember(appearance[batch.frame_of], batch.frame_count)
+        self._errors.append((self.network.answer(estimate.output) - batch.age).abs())
+
+    def train_dataloader(self) -> DataLoader[FaceBatch]:
+        """Asked for anew in each epoch."""
+        return _loader(FaceBatches(self.training_faces, self.seed, self.current_epoch))
+
+    def val_dataloader(self) -> DataLoader[FaceBatch]:
+        return _loader(FaceBatches(self.held_out, self.seed, None))
+
+
+def _loader(batches: FaceBatches) -> DataLoader[FaceBatch]:
+    return DataLoader(batches, batch_size=None, generator=torch.Generator())
+
+
+class SiamWeights:
+    """The run beside that of the first network; `first` holds stills, parts, plan and folder."""
+
+    def __init__(self, first: weights.Weights, optimisation: SiamOptimisation) -> None:
+        self.first, self.optimisation = first, optimisation
+        self.out = first.out / FOLDER
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> Report:
+        """Everything that is not finished; the report."""
+        network = self.train()
+        release = self.calibrate(network)
+        repository = self.export(release)
+        report = self.evaluate(release, repository)
+        (self.out / "evaluation.json").write_text(model_card.as_json(report))
+        model_card.write(self.first.out)
+        return report
+
+    def train(self) -> Siam:
+        path = self.out / "network.pt"
+        config = siam_config("compact")
+        if path.exists():
+            network = Siam(config)
+            network.load_state_dict(torch.load(path, weights_only=True))
+            return network.eval()
+        module = self._fitted(config)
+        network = module.release()
+        torch.save(network.state_dict(), path)
+        shutil.rmtree(self.out / "checkpoints")
+        return network
+
+    def _fitted(self, config: SiamConfig) -> MixedModule:
+        first, warped = self.first, siam_stills.prepare(self.first.archive, self.first.data)
+        rows = order(first.data, first.parts["train"], "train", first.settings)[: first.plan.stills]
+        training = Faces(warped, first.data.age, rows, self._smiles("train"))
+        held_out = Faces(warped, first.data.age, first.parts["validation"], self._smiles("validation"))
+        ages = first.data.age[rows]
+        sample = np.stack([warped.plain(row) for row in rows[:CALIBRATION_FACES]]) / 255
+        module = MixedModule(
+            config,
+            self.optimisation,
+            first.plan.seed,
+            (float(ages.mean()), float(ages.std())),
+            (float(sample.mean()), float(sample.std())),
+            training,
+            held_out,
+        )
+        checkpoints = self.out / "checkpoints"
+        trainer = pl.Trainer(
+            max_epochs=self.optimisation.epochs,
+            gradient_clip_val=self.optimisation.clip,
+            gradient_clip_algorithm="value",
+            reload_dataloaders_every_n_epochs=1,
+            callbacks=[ModelCheckpoint(checkpoints, save_last=True, save_on_train_epoch_end=True)],
+            logger=CSVLogger(self.out, name="curves", version=""),
+            num_sanity_val_steps=0,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+        )
+        last = checkpoints / "last.ckpt"
+        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
+        return module
+
+    def _smiles(self, part: str) -> list[tuple[Path, float]]:
+        ages = self.first.data.age
+        return [(path, float(ages[row])) for row, path in sorted(self.first.clips(part).items())]
+
+    def calibrate(self, network: Siam) -> siam_release.SiamRelease:
+        """The release with the interval that the calibration smiles give."""
+        directory = self.out / "release"
+        if not (directory / CARD).exists():
+            smiles = self._smiles("calibration")
+            estimates = answer(network, (path for path, _ in smiles))
+            interval = calibrate.age_interval(estimates, np.array([age for _, age in smiles]))
+            card = Card(NAME, weights.TRAINED_ON, weights.LICENCE, self.first.settings.frame_rate_hz, interval)
+            siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
+        return siam_release.load(directory)
+
+    def export(self, release: siam_release.SiamRelease) -> Path:
+        repository = self.out / "model_repository"
+        if not (repository / "siam_sequence" / "1").exists():
+            shutil.rmtree(repository, ignore_errors=True)
+            faces = np.concatenate(
+                [smile_faces(path)[::4] for path, _ in self._smiles("train")[: weights.CALIBRATION_CLIPS]]
+            )
+            np.savez_compressed(self.out / "calibration.npz", frames=faces[:CALIBRATION_FACES])
+            siam_release.export(release, repository, faces[0::2], faces[1::2], version=1)
+        return repository
+
+    def evaluate(self, release: siam_release.SiamRelease, repository: Path) -> Report:
+        """Test smiles in float32 and as shipped, against the first network's answers to the same."""
+        first, interval = self.first, release.card.age_interval
+        clips = sorted(first.clips("test").items())
+        rows = np.array([row for row, _ in clips])
+        exact = _answers(answer(release.network, (path for _, path in clips)), rows)
+        shipped = self.out / "shipped.npz"
+        if not shipped.exists():
+            listing = self.out / "test.txt"
+            listing.write_text("".join(f"{path.resolve()}\n" for _, path in clips))
+            common = ["--repository", str(repository), "--network", "siam"]
+            weights.python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(shipped))
+        with np.load(shipped) as found:
+            as_shipped = _answers(found["age"], rows)
+        with np.load(first.out / "evaluation" / "test.npz") as found:
+            other = _answers(found["age"], found["rows"])
+        assert np.array_equal(other.rows, rows)
+        slices = sliced(as_shipped, first.data, interval)
+        return {
+            "provenance": self._provenance(),
+            "float32": _of_age(score(exact, first.data, interval)),
+            "shipped": _of_age(score(as_shipped, first.data, interval)),
+            "shipped_minus_float32": _of_age(compare(as_shipped, exact, first.data)),
+            "minus_first_network": _of_age(compare(exact, other, first.data)),
+            "slices": {kind: {name: _of_age(found) for name, found in of.items()} for kind, of in slices.items()},
+            "repository_bytes": sum(path.stat().st_size for path in repository.rglob("*") if path.is_file()),
+        }
+
+    def _provenance(self) -> Report:
+        first = self.first
+        return {
+            "commit": commit(),
+            "split": still_split.split_id(),
+            "optimisation": asdict(self.optimisation),
+            "stills": min(first.plan.stills, len(first.parts["train"])),
+            "smiles": {part: len(first.clips(part)) for part in PARTS},
+        }
+
+
+@torch.inference_mode()
+def answer(network: Siam, clips: Iterable[Path]) -> NDArray[np.float64]:
+    """Years of each simulated smile, in float32."""
+    years = []
+    for path in clips:
+        faces = torch.from_numpy(smile_faces(path))
+        estimate, _ = network(faces[None], torch.tensor([len(faces)]))
+        years.append(float(network.answer(estimate.output)))
+    return np.array(years)
+
+
+def _answers(age: NDArray[np.float64], rows: NDArray[np.int64]) -> Answers:
+    return Answers(age, np.full(len(age), np.nan), rows)
+
+
+def _of_age(found: Report) -> Report:
+    """SIAM has no answer about gender."""
+    return {name: value for name, value in found.items() if name != "gender_accuracy"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = weights.parser("python -m training.siam_weights", (__doc__ or "").splitlines()[0])
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.processes or torch.get_num_threads())
+    train.quiet()
+    report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
+    print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
+
+
+if __name__ == "__main__":
+    main()
