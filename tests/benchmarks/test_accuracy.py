@@ -16,7 +16,6 @@ from smile.frontal import frontal_faces
 from smile.video import Video
 from tests.clips import astronaut_frames, write_clip
 
-
 RELEASED = Path(__file__).resolve().parents[2] / "model_repository"
 
 

@@ -15,7 +15,7 @@ from smile.frontal_shape import SIDE_PX
 from smile.landmarker import FaceLandmarker
 from smile.sampling import MIN_SAMPLES
 from training import siam_batches, siam_stills, stills
-from training.siam_batches import FaceBatch, FaceBatches, Faces
+from training.siam_batches import FaceBatches, Faces
 from training.siam_module import SiamOptimisation
 from training.siam_stills import StillFaces
 from training.siam_weights import MixedModule
@@ -128,11 +128,11 @@ def test_a_step_learns_from_stills_and_smiles(faces: Faces, monkeypatch: pytest.
     module = MixedModule(TINY, SiamOptimisation(), 0, (40.0, 12.0), (0.5, 0.25), faces, faces)
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
     kinds = set()
-    for batch in FaceBatches(faces, seed=1, epoch=0):
-        assert isinstance(batch, FaceBatch)
+    batches = FaceBatches(faces, seed=1, epoch=0)
+    for batch in (batches[number] for number in range(len(batches))):
         kinds.add(batch.frame_of.shape[1] == MIN_SAMPLES)
         module.zero_grad()
         module.training_step(batch, 0).backward()
-        gradient = module.network.appearance.conv1[0].weight.grad
+        gradient = next(module.network.appearance.conv1.parameters()).grad
         assert gradient is not None and float(gradient.abs().max()) > 0
     assert kinds == {True, False}
