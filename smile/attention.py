@@ -31,13 +31,18 @@ def most_attended(times_s: NDArray[np.float64], weights: NDArray[np.float32]) ->
 
 
 def heat(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
-    """(10, 10) attention -> (114, 114) float32 on the scale 0-1 of its own range: Gaussians around the cells."""
+    """(10, 10) attention -> (114, 114) float32 on the scale 0-1 of its own range."""
+    wide = spread(attention, sigma_px)
+    return np.asarray((wide - wide.min()) / max(float(np.ptp(wide)), 1e-9), np.float32)
+
+
+def spread(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
+    """(10, 10) attention -> (114, 114) float32: each pixel the mean of the cells, by Gaussians around their centres."""
     cells = FIRST_CELL_PX + CELL_STEP_PX * np.arange(attention.shape[0])
     pixels = np.arange(SIDE_PX) + 0.5
     near = np.exp(-0.5 * np.square((pixels[:, None] - cells) / sigma_px))
     near /= near.sum(axis=1, keepdims=True)
-    spread = near @ attention @ near.T
-    return np.asarray((spread - spread.min()) / max(float(np.ptp(spread)), 1e-9), np.float32)
+    return np.asarray(near @ attention @ near.T, np.float32)
 
 
 def over_face(face: NDArray[np.uint8], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
