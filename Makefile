@@ -35,6 +35,7 @@ study: $(VENV)/dev.stamp  ## The whole protocol on a simulated set of 1,240 clip
 
 weights: $(VENV)/dev.stamp  ## From labelled stills to released weights, resumable
 	$(BIN)/python -m training.weights
+	$(BIN)/python -m training.siam_weights
 
 check: $(VENV)/dev.stamp  ## Lint and types
 	$(BIN)/ruff check .
