@@ -59,38 +59,32 @@ def _card(model: Model) -> Fields:
 
 
 def prediction(
-    reading: Reading, *, request_id: str, traits: Sequence[schemas.Trait], top: int | None, total_s: float
+    seen: Seen, *, request_id: str, traits: Sequence[schemas.Trait], top: int | None, total_s: float
 ) -> schemas.Prediction:
     """The answer to one request; `top` is how many relations and attended frames are listed, None for all."""
-    age = _age(reading, top) if "age" in traits else None
-    siam = _siam(reading.siam, top) if reading.siam else None
-    apart = float(reading.age[0]) - reading.siam.age if reading.siam else 0.0
+    siam = _siam(seen.siam, top) if seen.siam else None
     return schemas.Prediction(
-        **_common(reading, request_id, total_s),
-        age=age,
-        gender=_gender(reading, top) if "gender" in traits else None,
+        request_id=request_id,
+        **(_first(seen, traits, top, siam) if isinstance(seen, Reading) else {}),
         siam=siam,
-        disagreement=siam_answer.disagreement(age, siam.age, apart) if age and siam else None,
-        picture=_picture(reading.picture) if reading.picture else None,
-    )
-
-
-def siam_prediction(seen: Seen, *, request_id: str, top: int | None, total_s: float) -> schemas.Prediction:
-    """The answer of SIAM alone, which `seen` holds."""
-    assert seen.siam is not None
-    return schemas.Prediction(**_common(seen, request_id, total_s), siam=_siam(seen.siam, top))
-
-
-def _common(seen: Seen, request_id: str, total_s: float) -> Fields:
-    """What an answer says whichever network it comes from."""
-    return {
-        "request_id": request_id,
-        "clip": _clip(seen),
-        "model": siam_answer.identity(seen.model),
-        "timings_ms": schemas.Timings(
+        clip=_clip(seen),
+        model=siam_answer.identity(seen.model),
+        timings_ms=schemas.Timings(
             **{stage: round(seconds * 1000, 1) for stage, seconds in seen.seconds.items()},
             total=round(total_s * 1000, 1),
         ),
+    )
+
+
+def _first(reading: Reading, traits: Sequence[schemas.Trait], top: int | None, siam: schemas.Siam | None) -> Fields:
+    """What an answer says where the first network has a part in it."""
+    age = _age(reading, top) if "age" in traits else None
+    apart = float(reading.age[0]) - reading.siam.age if reading.siam else 0.0
+    return {
+        "age": age,
+        "gender": _gender(reading, top) if "gender" in traits else None,
+        "disagreement": siam_answer.disagreement(age, siam.age, apart) if age and siam else None,
+        "picture": _picture(reading.picture) if reading.picture else None,
     }
 
 

@@ -19,7 +19,7 @@ from service.jobs import create_jobs, routes
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.settings import Settings
-from service.work import PROBLEMS, Asked, AskedNetwork, Clip, Served, Service, admitted, model_card
+from service.work import PROBLEMS, Asked, Clip, Served, Service, model_card, read
 
 DESCRIPTION = """\
 A smile video goes in; age and gender come out, with the relations between facial regions that decided them.
@@ -39,27 +39,23 @@ router = APIRouter()
     response_model_exclude_none=False,
     responses=PROBLEMS,
 )
-async def predict(
-    request: Request, service: Served, video: Clip, asked: Asked, network: AskedNetwork
-) -> schemas.Prediction:
+async def predict(request: Request, service: Served, video: Clip, asked: Asked) -> schemas.Prediction:
     started = time.perf_counter()
-    request_id, top = request.state.request_id, None if asked.top == "all" else asked.top
-    if network == "siam":
-        seen = await admitted(request, service, lambda: service.pipeline.read_siam(video.file, mirrored=asked.mirrored))
-        return answer.siam_prediction(seen, request_id=request_id, top=top, total_s=time.perf_counter() - started)
-    reading = await admitted(
+    seen = await read(
         request,
         service,
-        lambda: service.pipeline.read(
-            video.file,
-            mirrored=asked.mirrored,
-            explain=asked.explain,
-            picture=asked.picture,
-            siam=network == "both",
-        ),
+        video,
+        asked.network,
+        mirrored=asked.mirrored,
+        explain=asked.explain,
+        picture=asked.picture,
     )
     return answer.prediction(
-        reading, request_id=request_id, traits=asked.traits, top=top, total_s=time.perf_counter() - started
+        seen,
+        request_id=request.state.request_id,
+        traits=asked.traits,
+        top=None if asked.top == "all" else asked.top,
+        total_s=time.perf_counter() - started,
     )
 
 

@@ -1,29 +1,29 @@
 """`POST /figure`: what a reading looks like, as PNG or SVG."""
 
 import asyncio
-from typing import Annotated, Any, Protocol, get_args
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from service import schemas
-from service.reading import Picture
-from service.schemas import EXPLAINED, FigureFormat, FigureKind
-from service.work import PROBLEMS, Asked, Clip, Served, check_offered, read
-from smile import course_figure, figures, svg
-from smile.course import SmileCourse
+from service import kinds, schemas
+from service.drawing import Drawing
+from service.schemas import FigureFormat, FigureKind
+from service.work import PROBLEMS, Asked, Clip, Served, check_offered, invalid, read
+from smile import attention_figure, course_figure, figures, svg
 from smile.regions import REGIONS
-from smile.svg import Panel, ThemeName
+from smile.svg import Panel, Theme, ThemeName
 from smile.tensors import GENDERS
 
 MEDIA_TYPES: dict[FigureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 FORMAT = "PNG, or SVG with its text as text. Default `png`."
 KIND = (
     "`relations`: the most important pair and triplet on the face; `matrix`: the importance of every pair; `course`: "
-    "of the smile; `effects`: what each region adds, by zero perturbation; `all` of them, one under the other. "
-    "Default `relations`."
+    "of the smile; `effects`: what each region adds, by zero perturbation; `attention`: which cells of the face and "
+    "which frames SIAM looked at; `all` that there are of the network, one under the other. Default `relations`, and "
+    "`attention` with `network=siam`."
 )
 TRAIT = "The trait whose relations are drawn. Default: the first of `traits`."
 THEME = "Default `light`."
@@ -39,28 +39,11 @@ NOT_STORED = {"Cache-Control": "no-store"}
 router = APIRouter()
 
 
-class Drawable(Protocol):
-    """What figures are drawn from: the attributes of a Reading with its picture, explained where effects are drawn."""
-
-    @property
-    def age(self) -> NDArray[np.float32]: ...
-    @property
-    def gender(self) -> NDArray[np.float32]: ...
-    @property
-    def age_importance(self) -> NDArray[np.float32]: ...
-    @property
-    def gender_importance(self) -> NDArray[np.float32]: ...
-    @property
-    def course(self) -> SmileCourse: ...
-    @property
-    def picture(self) -> Picture | None: ...
-
-
 class Look(BaseModel):
     """What to draw, and how. Each may stand in the query or in the form; the form wins."""
 
     format: FigureFormat
-    kind: FigureKind
+    kind: FigureKind | None
     theme: ThemeName
     trait: schemas.Trait | None
 
@@ -77,7 +60,7 @@ def _look(
 ) -> Look:
     return Look(
         format=format_field or format or "png",
-        kind=kind_field or kind or "relations",
+        kind=kind_field or kind,
         theme=theme_field or theme or "light",
         trait=trait_field or trait,
     )
@@ -86,8 +69,9 @@ def _look(
 @router.post(
     "/figure",
     operation_id="figure",
-    summary="A picture of the relations on the face, their matrix, the course of the smile, or the region effects",
-    description="Takes the parameters of `/predict` but `network`, and refuses what it refuses. "
+    summary="A picture of the relations on the face, their matrix, the course of the smile, the region effects, or of "
+    "what SIAM looked at",
+    description="Takes the parameters of `/predict`, and refuses what it refuses. "
     "`top`, `explain` and `picture` do not change the figure.",
     response_class=Response,
     responses={200: RESPONSE, **PROBLEMS},
@@ -97,13 +81,30 @@ async def figure(
 ) -> Response:
     trait = look.trait or asked.traits[0]
     check_offered(service.settings, trait, "trait")
-    reading = await read(request, service, video, mirrored=asked.mirrored, explain=look.kind in EXPLAINED, picture=True)
-    return await answered(reading, trait, look)
+    kind = kind_of(look.kind, asked.network)
+    reading = await read(
+        request,
+        service,
+        video,
+        kinds.reads(kind, asked.network),
+        mirrored=asked.mirrored,
+        explain=kind in kinds.EXPLAINED,
+        picture=True,
+    )
+    return await answered(Drawing.of(reading), kind, trait, look)
 
 
-async def answered(reading: Drawable, trait: schemas.Trait, look: Look) -> Response:
-    image = await asyncio.to_thread(drawn, reading, trait, look)
-    name = f"smile-{look.kind}-{trait}.{look.format}"
+def kind_of(kind: FigureKind | None, network: schemas.Networks) -> FigureKind:
+    """The kind that is drawn. Raises Refusal where there is none such of the network."""
+    kind = kind or kinds.default(network)
+    if why := kinds.refusal(kind, network):
+        raise invalid(why)
+    return kind
+
+
+async def answered(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, look: Look) -> Response:
+    image = await asyncio.to_thread(drawn, drawing, kind, trait, look.format, look.theme)
+    name = f"smile-{kind}.{look.format}" if drawing.relations is None else f"smile-{kind}-{trait}.{look.format}"
     return Response(
         image,
         media_type=MEDIA_TYPES[look.format],
@@ -111,29 +112,42 @@ async def answered(reading: Drawable, trait: schemas.Trait, look: Look) -> Respo
     )
 
 
-def drawn(reading: Drawable, trait: schemas.Trait, look: Look) -> bytes:
-    kinds = [kind for kind in get_args(FigureKind) if kind != "all"] if look.kind == "all" else [look.kind]
-    panels = [_panel(reading, kind, trait, look) for kind in kinds]
-    theme = svg.THEMES[look.theme]
-    if look.format == "svg":
+def drawn(
+    drawing: Drawing, kind: FigureKind, trait: schemas.Trait, format: FigureFormat, theme_name: ThemeName = "light"
+) -> bytes:
+    theme = svg.THEMES[theme_name]
+    panels = list(_panels(drawing, kind, trait, theme))
+    if format == "svg":
         return svg.document(panels, theme).encode()
     return svg.png(panels, theme)
 
 
-def _panel(reading: Drawable, kind: str, trait: schemas.Trait, look: Look) -> Panel:
-    theme, picture = svg.THEMES[look.theme], reading.picture
-    assert picture is not None
-    importance = reading.age_importance if trait == "age" else reading.gender_importance
+def _panels(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, theme: Theme) -> Iterator[Panel]:
+    """One panel, or for `all` those of everything that there is."""
+    for one in kinds.OF_RELATIONS if drawing.relations else ():
+        if kind in (one, "all"):
+            yield _panel(drawing, one, trait, theme)
+    if (seen := drawing.attention) and kind in ("attention", "all"):
+        yield attention_figure.attention(
+            list(seen.faces), seen.spatial, seen.shown, seen.times_s, seen.temporal, drawing.course, theme
+        )
+
+
+def _panel(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, theme: Theme) -> Panel:
+    relations = drawing.relations
+    assert relations is not None
+    picture = relations.picture
+    importance = relations.age_importance if trait == "age" else relations.gender_importance
     if kind == "matrix":
         return figures.matrix(importance, theme, trait=trait)
     if kind == "course":
-        return course_figure.course(picture.times_s, picture.mouth_ratios, reading.course, theme, face_s=picture.face_s)
+        return course_figure.course(picture.times_s, picture.mouth_ratios, drawing.course, theme, face_s=picture.face_s)
     if kind == "effects":
         if trait == "age":
-            of, estimates, unit = "age", reading.age, "years"
+            of, estimates, unit = "age", relations.age, "years"
         else:
-            label = int(reading.gender[0].argmax())
-            of, estimates, unit = f"gender ({GENDERS[label]})", reading.gender[:, label], "probability"
+            label = int(relations.gender[0].argmax())
+            of, estimates, unit = f"gender ({GENDERS[label]})", relations.gender[:, label], "probability"
         added = estimates[0].astype(np.float64) - estimates[1 : 1 + len(REGIONS)]
         return figures.effects(added, theme, trait=of, unit=unit)
     return figures.relations(importance, theme, trait=trait, face=picture.face)

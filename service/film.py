@@ -15,7 +15,7 @@ from service import problems, schemas
 from service.pipeline import Pipeline
 from service.progress import Progress
 from service.reading import Reading
-from service.work import PROBLEMS, Asked, Clip, Served, admitted, check_offered
+from service.work import PROBLEMS, Asked, Clip, Served, admitted, check_offered, invalid
 from smile import film as drawing
 from smile.film import Format
 from smile.recording import Recording
@@ -39,6 +39,7 @@ async def read_and_film(
     format: Format = "mp4",
     mirrored: bool = False,
     explain: bool = False,
+    siam: bool = False,
     progress: Progress | None = None,
 ) -> Reading:
     """Read a clip, with its picture, and draw its film in one go.
@@ -47,13 +48,19 @@ async def read_and_film(
         clip: seekable; not closed here. It is no longer needed once `progress` is at its end.
         out: seekable, empty; the film is written into it.
         links: how many of the most important pairs are drawn.
-        mirrored, explain, progress: as of Pipeline.read.
+        mirrored, explain, siam, progress: as of Pipeline.read.
 
     Raises: as Pipeline.read; Refusal where the disk is full.
     """
     with _refusing_full_disks(), Recording() as recording:
         reading = await pipeline.read(
-            clip, mirrored=mirrored, explain=explain, picture=True, recording=recording, progress=progress
+            clip,
+            mirrored=mirrored,
+            explain=explain,
+            picture=True,
+            siam=siam,
+            recording=recording,
+            progress=progress,
         )
         picture = reading.picture
         assert picture is not None
@@ -85,6 +92,12 @@ def _refusing_full_disks() -> Iterator[None]:
         raise
 
 
+def check_filmed(network: schemas.Networks) -> None:
+    """Raises Refusal where the network that is asked for has no relations."""
+    if network == "siam":
+        raise invalid("network: a film shows relations, which siam has none of; ask for fdin or both")
+
+
 class Look(BaseModel):
     """What to draw, and how it is encoded. Each may stand in the query or in the form; the form wins."""
 
@@ -105,9 +118,10 @@ def _look(
     "/film",
     operation_id="film",
     summary="The clip with its strongest relations on the moving face, and the course of the smile below",
-    description="Takes the parameters of `/predict` but `network`, and refuses what it refuses. `top` is how many "
-    "pairs are drawn; `explain` and `picture` do not change the film. Its pictures are shown when the clip shows them, "
-    "at most 45 a second; their longer side is at most 640 pixels, at least 480. There is no sound.",
+    description="Takes the parameters of `/predict`, and refuses what it refuses; also `network=siam`, since a film "
+    "shows relations. `top` is how many pairs are drawn; `explain` and `picture` do not change the film. Its pictures "
+    "are shown when the clip shows them, at most 45 a second; their longer side is at most 640 pixels, at least 480. "
+    "There is no sound.",
     response_class=StreamingResponse,
     responses={
         200: {
@@ -122,6 +136,7 @@ async def film(
 ) -> StreamingResponse:
     trait = look.trait or asked.traits[0]
     check_offered(service.settings, trait, "trait")
+    check_filmed(asked.network)
     out = tempfile.TemporaryFile()
     try:
         await admitted(

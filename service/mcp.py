@@ -61,12 +61,15 @@ async def predict(
     traits: Annotated[list[schemas.Trait] | None, Field(description="Default: all that are offered.")] = None,
     mirrored: Annotated[bool, Field(description=work.MIRRORED)] = False,
     explain: Annotated[bool, Field(description=work.EXPLAIN)] = False,
+    network: Annotated[schemas.Networks, Field(description=work.NETWORK)] = "fdin",
 ) -> schemas.Prediction:
     """Estimate age and gender from a video of a smile and rank the pairs and triplets of facial regions by importance.
     Refuses clips that it cannot read with a code such as no_face, and says what to do."""
     serving = context.request_context.lifespan_context
     clip = Path(path)
-    wanted = Wanted(top=top, traits=tuple(traits) if traits else None, mirrored=mirrored, explain=explain)
+    wanted = Wanted(
+        top=top, traits=tuple(traits) if traits else None, mirrored=mirrored, explain=explain, network=network
+    )
     try:
         with opened(Source(path, clip, Path(clip.name))) as file:
             return (await serving.predictor.predict(file, wanted)).prediction

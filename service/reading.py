@@ -1,6 +1,6 @@
 """What was measured about one clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +83,10 @@ class Reading(Seen):
     age_importance: NDArray[np.float32]
     gender_importance: NDArray[np.float32]
     picture: Picture | None = None
+
+
+def without_picture(seen: Seen) -> Seen:
+    """The same for an answer that does not show what figures are drawn from."""
+    if seen.siam:
+        seen = replace(seen, siam=replace(seen.siam, picture=None))
+    return replace(seen, picture=None) if isinstance(seen, Reading) else seen

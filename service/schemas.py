@@ -10,11 +10,10 @@ from smile.tensors import GENDERS
 RegionName = Literal[NAMES]  # type: ignore[valid-type]
 Side = Literal["left", "right"]
 Trait = Literal["age", "gender"]
+Networks = Literal["fdin", "siam", "both"]
 FigureFormat = Literal["png", "svg"]
-FigureKind = Literal["relations", "matrix", "course", "effects", "all"]
+FigureKind = Literal["relations", "matrix", "course", "effects", "attention", "all"]
 FilmFormat = Literal["mp4", "webm"]
-EXPLAINED: tuple[FigureKind, ...] = ("effects", "all")
-"""Kinds that need a reading with effects."""
 GenderLabel = Literal[GENDERS]  # type: ignore[valid-type]
 Regions = Annotated[
     list[RegionName],
@@ -182,12 +181,24 @@ class SpatialAttention(_Schema):
     most_attended: list[AttendedFace] = Field(description="the frames with the largest weights, at most `top`")
 
 
+class HeatedFace(AttendedFrame):
+    """A frame as SIAM saw it: the face warped onto a mean frontal shape, 114x114, grey, never mirrored."""
+
+    face: str = Field(description="as a PNG data URI")
+    heat: str = Field(
+        description="the same under its spatial attention, dark to bright on the frame's own scale, as a PNG data URI"
+    )
+
+
 class Siam(_Schema):
     """What the Spatially-Indexed Attention Model (Pei et al.) says. Its faces are never mirrored."""
 
     age: SiamAge
     frames: list[AttendedFrame] = Field(description="every frame that the network saw, in order")
     spatial: SpatialAttention
+    picture: list[HeatedFace] | None = Field(
+        None, description="with `picture`: a few of the most attended frames, at least 0.2 s apart, in order"
+    )
     model: ModelIdentity
 
 
@@ -221,7 +232,7 @@ class Prediction(_Schema):
     siam: Siam | None = Field(None, description="with `network=siam` and `network=both`")
     disagreement: Disagreement | None = Field(None, description="with `network=both`, where `age` is answered")
     clip: Clip
-    picture: Picture | None = Field(None, description="with `picture`")
+    picture: Picture | None = Field(None, description="with `picture`; SIAM's own is in `siam`")
     model: ModelIdentity = Field(description="the first network, or SIAM where it answers alone")
     timings_ms: Timings
 

@@ -9,9 +9,28 @@ from numpy.typing import NDArray
 
 from service.backends.base import Model
 from service.executor import Executor
+from smile.attention import most_attended
 from smile.frontal import frontal_faces
 from smile.sequence import Stretch
 from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, blocks, bucket
+
+
+@dataclass(frozen=True)
+class SiamPicture:
+    """What figures are drawn from: of the F frames, the weights; of K that stand for them, face and attention.
+
+    Attributes:
+        times_s, temporal: as of SiamReading.
+        shown: (K,) which frames, in order: see smile.attention.most_attended.
+        faces: (K, 114, 114) uint8 grey, warped, turned back where the clip is mirrored.
+        spatial: (K, 10, 10) float32.
+    """
+
+    times_s: NDArray[np.float64]
+    temporal: NDArray[np.float32]
+    shown: NDArray[np.intp]
+    faces: NDArray[np.uint8]
+    spatial: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class SiamReading:
             of theirs.
         spatial: (F, 10, 10) float32, how much each cell of the warped face counts, between 0 and 1.
         align_s: seconds spent on smoothing and warping.
+        picture: None unless asked for.
     """
 
     age: float
@@ -33,13 +53,15 @@ class SiamReading:
     spatial: NDArray[np.float32]
     model: Model
     align_s: float
+    picture: SiamPicture | None = None
 
 
-def attend(stretch: Stretch, model: Model, executor: Executor, mirrored: bool) -> SiamReading:
+def attend(stretch: Stretch, model: Model, executor: Executor, *, mirrored: bool, picture: bool) -> SiamReading:
     """Read a stretch whose faces have patches; blocks are in the graph while the next faces are warped.
 
     Args:
         mirrored: turn the warped faces back before the network sees them.
+        picture: also keep what figures are drawn from; its few faces are warped once more, so that none is held.
     """
     faces = _Warped(stretch, mirrored)
     appearance, spatial = _look(faces, len(stretch.patches), executor)
@@ -48,14 +70,28 @@ def attend(stretch: Stretch, model: Model, executor: Executor, mirrored: bool) -
     inputs = dict(zip((t.name for t in SIAM_SEQUENCE.inputs), (padded, np.array([stretch.frame_count])), strict=True))
     answer = executor.submit(SIAM_SEQUENCE, inputs).result()
     weights = answer["temporal_attention"][0, : stretch.frame_count]
+    times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
+    temporal = np.bincount(stretch.frame_of, weights).astype(np.float32)
+    shown = most_attended(times_s, temporal)
     return SiamReading(
         age=float(answer["age"][0, 0]),
-        times_s=stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0],
-        temporal=np.bincount(stretch.frame_of, weights).astype(np.float32),
+        times_s=times_s,
+        temporal=temporal,
         spatial=spatial,
         model=model,
         align_s=faces.seconds,
+        picture=SiamPicture(times_s, temporal, shown, _warped(stretch, shown, mirrored), spatial[shown])
+        if picture
+        else None,
     )
+
+
+def _warped(stretch: Stretch, chosen: NDArray[np.intp], mirrored: bool) -> NDArray[np.uint8]:
+    return _turned(np.stack(list(frontal_faces(stretch.patches, chosen.tolist()))), mirrored)
+
+
+def _turned(faces: NDArray[np.uint8], mirrored: bool) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(faces[:, :, ::-1]) if mirrored else faces
 
 
 class _Warped:
@@ -69,9 +105,7 @@ class _Warped:
     def block(self, size: int) -> NDArray[np.uint8]:
         """The next (size, 114, 114) uint8."""
         started = time.perf_counter()
-        faces = np.stack(list(islice(self._faces, size)))
-        if self._mirrored:
-            faces = np.ascontiguousarray(faces[:, :, ::-1])
+        faces = _turned(np.stack(list(islice(self._faces, size))), self._mirrored)
         self.seconds += time.perf_counter() - started
         return faces
 

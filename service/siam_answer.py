@@ -1,11 +1,15 @@
 """From SIAM's reading of a clip to its part of the answer."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from service import schemas
 from service.backends.base import Model
-from service.siam import SiamReading
+from service.siam import SiamPicture, SiamReading
+from smile.attention import heat, over_face
+from smile.svg import data_uri
 
 
 def siam(reading: SiamReading, interval: schemas.AgeInterval | None, top: int | None) -> schemas.Siam:
@@ -21,6 +25,7 @@ def siam(reading: SiamReading, interval: schemas.AgeInterval | None, top: int | 
                 schemas.AttendedFace(**_frame(reading, at), attention=_grid(reading.spatial[at])) for at in strongest
             ],
         ),
+        picture=None if reading.picture is None else list(_heated(reading.picture)),
         model=identity(reading.model),
     )
 
@@ -39,7 +44,13 @@ def identity(model: Model) -> schemas.ModelIdentity:
     )
 
 
-def _frame(reading: SiamReading, at: int) -> dict[str, float]:
+def _heated(picture: SiamPicture) -> Iterator[schemas.HeatedFace]:
+    for at, face, spatial in zip(picture.shown.tolist(), picture.faces, picture.spatial, strict=True):
+        heated = over_face(face, heat(spatial))
+        yield schemas.HeatedFace(**_frame(picture, at), face=data_uri(face), heat=data_uri(heated))
+
+
+def _frame(reading: SiamReading | SiamPicture, at: int) -> dict[str, float]:
     return {"time_s": round(float(reading.times_s[at]), 3), "weight": round(float(reading.temporal[at]), 6)}
 
 

@@ -12,7 +12,7 @@ from service import answer, problems, schemas
 from service.admission import Gate
 from service.backends.base import Backend, BackendError, NotServed
 from service.pipeline import Pipeline
-from service.reading import Reading, Seen
+from service.reading import Seen
 from service.settings import Settings
 
 CLIENT_GONE = 499
@@ -71,57 +71,49 @@ class Options(BaseModel):
     mirrored: bool = False
     explain: bool = False
     picture: bool = False
+    network: schemas.Networks = "fdin"
 
 
-def _options(
+async def _options(
     service: Served,
     top: Annotated[Count | None, Query(description=TOP)] = None,
     traits: Annotated[list[str] | None, Query(description=TRAITS)] = None,
     mirrored: Annotated[bool | None, Query(description=MIRRORED)] = None,
     explain: Annotated[bool | None, Query(description=EXPLAIN)] = None,
     picture: Annotated[bool | None, Query(description=PICTURE)] = None,
+    network: Annotated[schemas.Networks | None, Query(description=NETWORK)] = None,
     top_field: Annotated[Count | None, Form(alias="top", description=TOP)] = None,
     traits_field: Annotated[list[str] | None, Form(alias="traits", description=TRAITS)] = None,
     mirrored_field: Annotated[bool | None, Form(alias="mirrored", description=MIRRORED)] = None,
     explain_field: Annotated[bool | None, Form(alias="explain", description=EXPLAIN)] = None,
     picture_field: Annotated[bool | None, Form(alias="picture", description=PICTURE)] = None,
+    network_field: Annotated[schemas.Networks | None, Form(alias="network", description=NETWORK)] = None,
 ) -> Options:
     offered = offered_traits(service.settings)
     asked = [name.strip() for entry in (traits_field or traits or offered) for name in entry.split(",")]
     for name in asked:
         check_offered(service.settings, name, "traits")
+    chosen = network_field or network or "fdin"
+    if chosen != "fdin":
+        await _check_siam(service.backend, chosen)
     return Options(
         top=top_field or top or DEFAULT_TOP,
         traits=tuple(name for name in offered if name in asked),
         mirrored=bool(mirrored if mirrored_field is None else mirrored_field),
         explain=bool(explain if explain_field is None else explain_field),
         picture=bool(picture if picture_field is None else picture_field),
+        network=chosen,
     )
 
 
+async def _check_siam(backend: Backend, chosen: schemas.Networks) -> None:
+    try:
+        await backend.model("siam")
+    except NotServed as error:
+        raise invalid(f"network: {chosen} is not offered here, since the model repository holds fdin alone") from error
+
+
 Asked = Annotated[Options, Depends(_options)]
-Networks = Literal["fdin", "siam", "both"]
-
-
-async def _network(
-    service: Served,
-    network: Annotated[Networks | None, Query(description=NETWORK)] = None,
-    network_field: Annotated[Networks | None, Form(alias="network", description=NETWORK)] = None,
-) -> Networks:
-    chosen = network_field or network or "fdin"
-    if chosen != "fdin":
-        try:
-            await service.backend.model("siam")
-        except NotServed as error:
-            raise problems.Refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "invalid_parameter",
-                f"network: {chosen} is not offered here, since the model repository holds fdin alone",
-            ) from error
-    return chosen
-
-
-AskedNetwork = Annotated[Networks, Depends(_network)]
 
 
 async def model_card(backend: Backend, settings: Settings) -> schemas.ModelCard:
@@ -142,21 +134,29 @@ def check_offered(settings: Settings, trait: str, parameter: str) -> None:
     """Raises Refusal where `trait`, given in `parameter`, is not answered here."""
     offered = offered_traits(settings)
     if trait not in offered:
-        raise problems.Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "invalid_parameter",
-            f"{parameter}: {trait[:40]!r} is not offered here; choose from {', '.join(offered)}",
-        )
+        raise invalid(f"{parameter}: {trait[:40]!r} is not offered here; choose from {', '.join(offered)}")
+
+
+def invalid(detail: str) -> problems.Refusal:
+    """A parameter that means nothing here, or nothing beside the others."""
+    return problems.Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", detail)
 
 
 async def read(
-    request: Request, service: Service, video: UploadFile, *, mirrored: bool, explain: bool, picture: bool
-) -> Reading:
+    request: Request,
+    service: Service,
+    video: UploadFile,
+    network: schemas.Networks,
+    *,
+    mirrored: bool,
+    explain: bool,
+    picture: bool,
+) -> Seen:
     """Read the clip within the gate and the deadline, for as long as the client waits for it."""
     return await admitted(
         request,
         service,
-        lambda: service.pipeline.read(video.file, mirrored=mirrored, explain=explain, picture=picture),
+        lambda: service.pipeline.read_by(network, video.file, mirrored=mirrored, explain=explain, picture=picture),
     )
 
 

@@ -50,7 +50,7 @@ def course(
     ]
     words = f"{len(times_s)} instants were used (ticks), {np.count_nonzero(~measured)} of them bridged."
     parts.append(text(left, bottom + 60, words, fill=theme.muted, size=14))
-    parts += _moments(smile, x, top, bottom, theme)
+    parts += moments(smile, x, top, bottom, theme)
     if measured.any():
         points = zip(times_s[measured].tolist(), smoothed(mouth_ratios[measured]).tolist(), strict=True)
         line = "M" + "L".join(f"{x(t):.1f} {y(r):.1f}" for t, r in points)
@@ -87,7 +87,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [round(i * step, 6) for i in range(int(np.ceil(low / step)), int(high / step) + 1)]
 
 
-def _moments(smile: SmileCourse, x: Callable[[float], float], top: float, bottom: float, theme: Theme) -> Iterator[str]:
+def moments(smile: SmileCourse, x: Callable[[float], float], top: float, bottom: float, theme: Theme) -> Iterator[str]:
     """Lines at onset, apex and offset; a label that would touch the one before goes a line higher."""
     ends: list[float] = []
     for name, seconds in (("onset", smile.onset_s), ("apex", smile.apex_s), ("offset", smile.offset_s)):

@@ -61,7 +61,7 @@ def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray
     size, top = FACE, 122
     title = f"{trait.capitalize()}: the relations that weigh most"
     body = [heading(title, f"Weights between facial regions; {SIDES_NOTE}.", theme)]
-    photo = None if face is None else Photo(face, size, ((MARGIN, top), (MARGIN + size + GAP, top)))
+    photos = () if face is None else (Photo(face, size, ((MARGIN, top), (MARGIN + size + GAP, top))),)
     words = []
     for column, (kind, group_size) in enumerate((("pair", 2), ("triplet", 3))):
         best = rank(importance, group_size)[0]
@@ -76,7 +76,7 @@ def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray
         words.append(f"Strongest {kind} of regions for {trait}: {names}, importance {best.importance:.3f}.")
     bar_top = top + size + 30 + 3 * 25 + 4
     body.append(_colour_bar(bar_top, top_of_scale(importance), theme))
-    return Panel(title, " ".join(words), bar_top + 64, "".join(body), photo)
+    return Panel(title, " ".join(words), bar_top + 64, "".join(body), photos)
 
 
 def _links(importance: Importance, best: Relation, size: float) -> str:

@@ -5,7 +5,7 @@ small upright patch around the face with its landmarks, 27 KB; as many patches a
 smile.sampling.MAX_SAMPLES), and when the stretch is known its tracks are smoothed and the patches are warped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -50,14 +50,16 @@ def held(rgb: NDArray[np.uint8], last: FacePatch) -> FacePatch:
     return _patch(rgb, last.matrix, last.points)
 
 
-def frontal_faces(patches: Sequence[FacePatch]) -> Iterator[NDArray[np.uint8]]:
+def frontal_faces(patches: Sequence[FacePatch], chosen: Iterable[int] | None = None) -> Iterator[NDArray[np.uint8]]:
     """(114, 114) uint8 grey, one for each patch: the warped faces of one unbroken stretch.
 
     Args:
         patches: in order, evenly spaced in time.
+        chosen: warp these alone, in this order.
     """
-    for patch, points in zip(patches, smoothed_points(patches), strict=True):
-        yield piecewise.warp(patch.pixels, in_patch(patch, points))
+    points = smoothed_points(patches)
+    for at in range(len(patches)) if chosen is None else chosen:
+        yield piecewise.warp(patches[at].pixels, in_patch(patches[at], points[at]))
 
 
 def smoothed_points(patches: Sequence[FacePatch]) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ class Panel:
     description: str
     height: float
     body: str
-    photo: Photo | None = None
+    photos: tuple[Photo, ...] = ()
 
 
 def document(panels: Sequence[Panel], theme: Theme) -> str:
@@ -113,10 +113,9 @@ def _tops(panels: Sequence[Panel]) -> list[float]:
 
 
 def _photos(panels: Sequence[Panel]) -> Iterator[tuple[float, Photo]]:
-    """(top of its panel, photo) of every panel that has one."""
+    """(top of its panel, photo) of every photo."""
     for panel, top in zip(panels, _tops(panels), strict=True):
-        if panel.photo:
-            yield top, panel.photo
+        yield from ((top, photo) for photo in panel.photos)
 
 
 def png(panels: Sequence[Panel], theme: Theme, zoom: float = PNG_ZOOM) -> bytes:
@@ -222,9 +221,10 @@ def heading(title: str, note: str, theme: Theme) -> str:
     )
 
 
-def data_uri(rgb: NDArray[np.uint8]) -> str:
-    """(H, W, 3) uint8 RGB as a PNG data URI."""
-    encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]))[1]
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """(H, W, 3) uint8 RGB, or (H, W) grey, as a PNG data URI."""
+    bgr = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
+    encoded = cv2.imencode(".png", np.ascontiguousarray(bgr))[1]
     return f"data:image/png;base64,{b64encode(encoded.tobytes()).decode()}"
 
 

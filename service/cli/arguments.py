@@ -18,6 +18,7 @@ examples:
   smile predict clip.mp4                            the answer as JSON
   smile predict clip.mp4 --figure clip.png          and the relations drawn on the face
   smile predict clip.mp4 --film relations.mp4       and on the moving face
+  smile predict clip.mp4 --network both             and the age from SIAM
   smile predict recordings/ --out results.csv       a folder; run it again to go on where it stopped
   smile predict --url http://gpu:8080 recordings/ --out results.jsonl
   ffmpeg -i rtsp://camera -t 5 -f matroska - | smile predict -
@@ -73,11 +74,17 @@ def _predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("--out", type=Path, metavar="FILE", help="append results to FILE.csv or FILE.jsonl")
     predict.add_argument("--figure", type=Path, metavar="F", help="draw: a .png or .svg, or a folder for several clips")
     predict.add_argument(
-        "--kind", choices=get_args(schemas.FigureKind), default="relations", help="what to draw (default: %(default)s)"
+        "--kind", choices=get_args(schemas.FigureKind), help="what to draw (default: relations; of siam: attention)"
     )
     predict.add_argument("--film", type=Path, metavar="F", help="film: an .mp4 or .webm, or a folder for several clips")
     predict.add_argument("--top", type=_top, default=5, metavar="N", help="relations to list, or all (default: 5)")
     predict.add_argument("--traits", type=_traits, metavar="T", help="age, gender or age,gender (default: all offered)")
+    predict.add_argument(
+        "--network",
+        choices=get_args(schemas.Networks),
+        default="fdin",
+        help="the interpreter (default), siam (age alone), or both and how far they are apart",
+    )
     predict.add_argument("--mirrored", action="store_true", help="the clips show people as in a mirror (a selfie)")
     predict.add_argument("--explain", action="store_true", help="also measure what each region and each pair does")
     _url(predict)

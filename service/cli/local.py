@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import time
-from dataclasses import replace
 from typing import BinaryIO
 
 from service import answer, figure, schemas
 from service import film as films
 from service.backends import create_backend
-from service.backends.base import Backend, BackendError
+from service.backends.base import Backend, BackendError, NotServed
 from service.cli.exits import Refused, Unavailable, Unwritable, Usage
 from service.cli.predictor import Answer, Wanted
+from service.drawing import Drawing
 from service.pipeline import Pipeline
 from service.problems import Refusal
-from service.reading import Reading
+from service.reading import Seen, without_picture
 from service.settings import Settings
 from service.work import model_card, offered_traits
 from smile.errors import SmileError
@@ -45,16 +45,18 @@ class LocalPredictor:
         traits = self._traits(wanted)
         started = time.perf_counter()
         try:
-            reading = await self._reading(clip, wanted, traits[0], film)
+            seen = await self._reading(clip, wanted, traits[0], film)
             total_s = time.perf_counter() - started
             return Answer(
                 answer.prediction(
-                    replace(reading, picture=None), request_id="local", traits=traits, top=wanted.top, total_s=total_s
+                    without_picture(seen), request_id="local", traits=traits, top=wanted.top, total_s=total_s
                 ),
-                await self._figure(reading, traits[0], wanted),
+                await self._figure(seen, traits[0], wanted),
             )
         except SmileError as error:
             raise Refused(error.code, str(error)) from error
+        except NotServed as error:
+            raise Usage(f"{wanted.network}: not offered here, since the model repository holds fdin alone") from error
         except BackendError as error:
             raise Unavailable(str(error)) from error
         except Refusal as error:
@@ -74,11 +76,13 @@ class LocalPredictor:
             raise Usage(f"traits: {', '.join(missing)} not offered here; choose from {', '.join(offered)}")
         return tuple(trait for trait in offered if trait in asked)
 
-    async def _reading(self, clip: BinaryIO, wanted: Wanted, trait: schemas.Trait, out: BinaryIO | None) -> Reading:
+    async def _reading(self, clip: BinaryIO, wanted: Wanted, trait: schemas.Trait, out: BinaryIO | None) -> Seen:
         mirrored, explain = wanted.mirrored, wanted.explain
         if out is None:
             picture = wanted.figure is not None
-            return await self._pipeline.read(clip, mirrored=mirrored, explain=explain, picture=picture)
+            return await self._pipeline.read_by(
+                wanted.network, clip, mirrored=mirrored, explain=explain, picture=picture
+            )
         return await films.read_and_film(
             self._pipeline,
             clip,
@@ -88,12 +92,11 @@ class LocalPredictor:
             format=wanted.film,
             mirrored=mirrored,
             explain=explain,
+            siam=wanted.network == "both",
         )
 
-    async def _figure(self, reading: Reading, trait: schemas.Trait, wanted: Wanted) -> bytes | None:
+    async def _figure(self, seen: Seen, trait: schemas.Trait, wanted: Wanted) -> bytes | None:
         if wanted.figure is None:
             return None
         format, kind = wanted.figure
-        return await asyncio.to_thread(
-            figure.drawn, reading, trait, figure.Look(format=format, kind=kind, theme="light", trait=trait)
-        )
+        return await asyncio.to_thread(figure.drawn, Drawing.of(seen), kind, trait, format)

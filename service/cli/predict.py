@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from service import schemas
+from service import kinds, schemas
 from service.cli import batch, clips, output
 from service.cli.exits import Exit, Usage
 from service.cli.opening import opened_predictor
@@ -19,6 +19,7 @@ FILM_SUFFIXES = (".mp4", ".webm")
 
 async def predict(asked: argparse.Namespace) -> Exit:
     """Answer the clips that are asked for. Raises Usage, Unavailable, Unwritable."""
+    _check_network(asked)
     sources = clips.find(asked.clips)
     figures = batch.pictures(asked.figure, FIGURE_SUFFIXES, sources)
     films = _films(asked, sources)
@@ -44,6 +45,14 @@ async def predict(asked: argparse.Namespace) -> Exit:
                 return max(before, await batch.run(left, order))
 
 
+def _check_network(asked: argparse.Namespace) -> None:
+    """Raises Usage where the network has no such picture."""
+    if asked.film and asked.network == "siam":
+        raise Usage("--film shows relations, which siam has none of: add --network both, or leave it out")
+    if asked.kind and (why := kinds.refusal(asked.kind, asked.network)):
+        raise Usage(why)
+
+
 def _films(asked: argparse.Namespace, sources: Sequence[clips.Source]) -> batch.Pictures | None:
     films = batch.pictures(asked.film, FILM_SUFFIXES, sources)
     searched = [Path(argument).resolve() for argument in asked.clips if Path(argument).is_dir()]
@@ -55,12 +64,13 @@ def _films(asked: argparse.Namespace, sources: Sequence[clips.Source]) -> batch.
 def _wanted(asked: argparse.Namespace, figures: batch.Pictures | None, films: batch.Pictures | None) -> Wanted:
     figure: tuple[schemas.FigureFormat, schemas.FigureKind] | None = None
     if figures:
-        figure = ("svg" if figures.suffix == ".svg" else "png", asked.kind)
+        figure = ("svg" if figures.suffix == ".svg" else "png", asked.kind or kinds.default(asked.network))
     return Wanted(
         top=asked.top,
         traits=asked.traits,
         mirrored=asked.mirrored,
-        explain=asked.explain or (figure is not None and figure[1] in schemas.EXPLAINED),
+        explain=asked.explain or (figure is not None and figure[1] in kinds.EXPLAINED),
         figure=figure,
         film="webm" if films and films.suffix == ".webm" else "mp4",
+        network=asked.network,
     )

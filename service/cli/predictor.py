@@ -13,7 +13,7 @@ class Wanted:
     Attributes:
         top: how many relations are listed, None for all.
         traits: None for all that are offered.
-        figure: (format, kind) of the figure that is also wanted.
+        figure: (format, kind) of the figure that is also wanted, one that there is of `network`.
         film: format of films, where they are wanted.
     """
 
@@ -23,6 +23,7 @@ class Wanted:
     explain: bool = False
     figure: tuple[schemas.FigureFormat, schemas.FigureKind] | None = None
     film: schemas.FilmFormat = "mp4"
+    network: schemas.Networks = "fdin"
 
 
 @dataclass(frozen=True)

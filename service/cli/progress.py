@@ -6,6 +6,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from service import schemas
 from service.cli.results import Result
 
 
@@ -41,8 +42,14 @@ def summary(result: Result) -> str:
     assert result.prediction
     found = []
     if age := result.prediction.age:
-        interval = f" ({age.interval.low:.0f}-{age.interval.high:.0f})" if age.interval else ""
-        found.append(f"{age.years:.0f} years{interval}")
+        found.append(_years(age))
     if gender := result.prediction.gender:
         found.append(f"{gender.label} {gender.probability:.2f}")
+    if siam := result.prediction.siam:
+        found.append(f"SIAM {_years(siam.age)}")
     return f"{result.clip}: {', '.join(found)}"
+
+
+def _years(age: schemas.Age | schemas.SiamAge) -> str:
+    interval = f" ({age.interval.low:.0f}-{age.interval.high:.0f})" if age.interval else ""
+    return f"{age.years:.0f} years{interval}"

@@ -51,7 +51,7 @@ class RemotePredictor:
         return self._parsed(schemas.ModelCard, response.content)
 
     async def predict(self, clip: BinaryIO, wanted: Wanted, film: BinaryIO | None = None) -> Answer:
-        asked: dict[str, str] = {"mirrored": _flag(wanted.mirrored), "top": str(wanted.top or "all")}
+        asked = {"mirrored": _flag(wanted.mirrored), "top": str(wanted.top or "all"), "network": wanted.network}
         if wanted.traits:
             asked["traits"] = ",".join(wanted.traits)
         answer, drawn = io.BytesIO(), io.BytesIO()

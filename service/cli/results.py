@@ -42,12 +42,19 @@ COLUMNS = (
     "age_pair_importance",
     "gender_pair",
     "gender_pair_importance",
+    "siam_age_years",
+    "siam_age_low",
+    "siam_age_high",
+    "siam_age_coverage",
+    "disagreement_years",
     "duration_s",
     "frames_used",
     "smile_amplitude",
     "warnings",
     "model",
     "model_version",
+    "siam_model",
+    "siam_model_version",
     "error_code",
     "error_message",
 )
@@ -70,13 +77,26 @@ def flat(result: Result) -> dict[str, object]:
         "model_version": answer.model.version,
     }
     if age := answer.age:
-        row |= {"age_years": age.years, **_first("age", age.pairs)}
-        if age.interval:
-            low, high, coverage = age.interval.low, age.interval.high, age.interval.coverage
-            row |= {"age_low": low, "age_high": high, "age_coverage": coverage}
+        row |= {**_years("age", age), **_first("age", age.pairs)}
     if gender := answer.gender:
         row |= {"gender": gender.label, "gender_probability": gender.probability, **_first("gender", gender.pairs)}
+    if siam := answer.siam:
+        row |= {
+            **_years("siam_age", siam.age),
+            "siam_model": siam.model.name,
+            "siam_model_version": siam.model.version,
+        }
+    if apart := answer.disagreement:
+        row |= {"disagreement_years": apart.years}
     return row
+
+
+def _years(of: str, age: schemas.Age | schemas.SiamAge) -> dict[str, object]:
+    found: dict[str, object] = {f"{of}_years": age.years}
+    if age.interval:
+        low, high, coverage = age.interval.low, age.interval.high, age.interval.coverage
+        found |= {f"{of}_low": low, f"{of}_high": high, f"{of}_coverage": coverage}
+    return found
 
 
 def _first(trait: str, pairs: list[Any]) -> dict[str, object]:

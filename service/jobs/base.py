@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 from service.jobs.schemas import Job, JobState
 from service.problems import Refusal
 from service.progress import Progress
-from service.schemas import FilmFormat, Problem
+from service.schemas import FilmFormat, Networks, Problem
 from service.work import Options
 
 Output = Literal["prediction", "drawing", "film"]
@@ -68,6 +68,7 @@ class Record:
     fingerprint: str
     created_s: float
     film: FilmFormat | None = None
+    network: Networks = "fdin"
     state: JobState = "queued"
     attempts: int = 0
     frames: int = 0
@@ -90,6 +91,7 @@ class Record:
             remaining_s=0.0 if done else None if left is None else round(left, 1),
             expires=None if self.expires_s is None else _moment(self.expires_s),
             film=self.film,
+            network=self.network,
             problem=self.problem,
         )
 

@@ -1,54 +1,51 @@
-"""What figures are drawn from, small enough to be kept beside the prediction."""
+"""Drawings as compressed archives of arrays."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import astuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.reading import Picture, Reading
-from smile.course import SmileCourse, smile_course
+from service.drawing import Drawing, Relations
+from service.reading import Picture
+from service.siam import SiamPicture
+from smile.course import SmileCourse
 
-
-@dataclass(frozen=True)
-class Drawing:
-    """The attributes of a Reading that `service.figure.drawn` looks at."""
-
-    age: NDArray[np.float32]
-    gender: NDArray[np.float32]
-    age_importance: NDArray[np.float32]
-    gender_importance: NDArray[np.float32]
-    course: SmileCourse
-    picture: Picture | None
+COURSE = "course"
+RELATIONS, PICTURE, ATTENTION = "relations.", "picture.", "attention."
+"""Before the names of what belongs to each."""
 
 
-def packed(reading: Reading) -> bytes:
-    """A reading with its picture as a compressed archive of arrays."""
-    picture = reading.picture
-    assert picture is not None
+def packed(drawing: Drawing) -> bytes:
+    arrays = {COURSE: np.array(astuple(drawing.course), np.float64)}  # None becomes nan
+    if drawing.relations:
+        fields = dict(vars(drawing.relations))
+        arrays |= {PICTURE + name: value for name, value in vars(fields.pop("picture")).items()}
+        arrays |= {RELATIONS + name: value for name, value in fields.items()}
+    if drawing.attention:
+        arrays |= {ATTENTION + name: value for name, value in vars(drawing.attention).items()}
     archive = io.BytesIO()
-    np.savez_compressed(
-        archive,
-        age=reading.age,
-        gender=reading.gender,
-        age_importance=reading.age_importance,
-        gender_importance=reading.gender_importance,
-        face=picture.face,
-        face_s=picture.face_s,
-        times_s=picture.times_s,
-        mouth_ratios=picture.mouth_ratios,
-    )
+    np.savez_compressed(archive, **arrays)
     return archive.getvalue()
 
 
 def unpacked(archive: bytes) -> Drawing:
     with np.load(io.BytesIO(archive), allow_pickle=False) as kept:
-        picture = Picture(kept["face"], float(kept["face_s"]), kept["times_s"], kept["mouth_ratios"])
-        return Drawing(
-            age=kept["age"],
-            gender=kept["gender"],
-            age_importance=kept["age_importance"],
-            gender_importance=kept["gender_importance"],
-            course=smile_course(picture.times_s, picture.mouth_ratios),
-            picture=picture,
-        )
+
+        def of(prefix: str) -> dict[str, Any]:
+            return {name.removeprefix(prefix): kept[name] for name in kept if name.startswith(prefix)}
+
+        has_smile, onset_s, apex_s, offset_s, baseline, amplitude = kept[COURSE].tolist()
+        picture, relations, attention = of(PICTURE), of(RELATIONS), of(ATTENTION)
+    if relations:
+        picture["face_s"] = float(picture["face_s"])
+        relations["picture"] = Picture(**picture)
+    return Drawing(
+        SmileCourse(bool(has_smile), _moment(onset_s), _moment(apex_s), _moment(offset_s), baseline, amplitude),
+        Relations(**relations) if relations else None,
+        SiamPicture(**attention) if attention else None,
+    )
+
+
+def _moment(seconds: float) -> float | None:
+    return None if np.isnan(seconds) else seconds

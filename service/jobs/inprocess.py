@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from service.admission import Gate, Overloaded
 from service.backends.base import Backend
 from service.jobs import base
-from service.jobs.base import JobOptions, Output, Outputs, Record, Submission
+from service.jobs.base import Output, Outputs, Record, Submission
 from service.jobs.run import failure, run
 from service.jobs.schemas import JobState
 from service.metrics import Metrics
@@ -29,7 +29,7 @@ class _Entry:
         self.key = submission.key
         self.created_s = time.time()
         self.state: JobState = "queued"
-        self.film = submission.options.film
+        self.options = submission.options
         self.progress = submission.options.progress()
         self.began = self.ended = 0.0
         self.expires_s: float | None = None
@@ -42,7 +42,8 @@ class _Entry:
             id=self.id,
             fingerprint=self.fingerprint,
             created_s=self.created_s,
-            film=self.film,
+            film=self.options.film,
+            network=self.options.network,
             state=self.state,
             attempts=int(self.began > 0),
             frames=self.progress.frames,
@@ -96,7 +97,7 @@ class InProcessJobs:
         if entry.id not in self._entries:
             clip.close()
             raise base.unknown()
-        entry.task = asyncio.create_task(self._work(entry, clip, submission.options))
+        entry.task = asyncio.create_task(self._work(entry, clip))
         entry.task.add_done_callback(lambda _: clip.close())
         return entry.record()
 
@@ -118,11 +119,13 @@ class InProcessJobs:
         await _stopped(self._entries.values())
         await self._pipeline.close()
 
-    async def _work(self, entry: _Entry, clip: BinaryIO, options: JobOptions) -> None:
+    async def _work(self, entry: _Entry, clip: BinaryIO) -> None:
         try:
             async with self._gate.slot():
                 entry.state, entry.began = "running", time.perf_counter()
-                reading, outputs = await run(self._pipeline, clip, options, entry.id, entry.progress, self._deadline_s)
+                reading, outputs = await run(
+                    self._pipeline, clip, entry.options, entry.id, entry.progress, self._deadline_s
+                )
                 entry.outputs = await asyncio.to_thread(_aside, outputs)
             self._metrics.reading(reading)
             entry.state = "done"

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError, OutOfMemoryError, RedisError, Time
 
 from service.admission import Overloaded
 from service.jobs import base, keys
-from service.jobs.base import Output, Record, Submission
+from service.jobs.base import JobOptions, Output, Record, Submission
 from service.problems import no_space
 from service.schemas import Problem
 from service.settings import Settings
@@ -129,13 +129,14 @@ def _read(clip: BinaryIO) -> bytes:
 
 
 def _record(job_id: str, kept: dict[str, str]) -> Record:
-    progress = json.loads(kept.get("progress", "{}"))
+    progress, options = json.loads(kept.get("progress", "{}")), JobOptions.model_validate_json(kept["options"])
     expires, problem = kept.get("expires"), kept.get("problem")
     return Record(
         id=job_id,
         fingerprint=kept["fingerprint"],
         created_s=float(kept["created"]),
-        film=json.loads(kept["options"])["film"],
+        film=options.film,
+        network=options.network,
         state=kept["state"],  # type: ignore[arg-type]
         attempts=int(kept["attempts"]),
         **progress,

@@ -53,7 +53,7 @@ async def result(record: Done, jobs: Kept) -> Response:
 
 def _look(
     format: Annotated[schemas.FigureFormat, Query(description=figure.FORMAT)] = "png",
-    kind: Annotated[schemas.FigureKind, Query(description=figure.KIND)] = "relations",
+    kind: Annotated[schemas.FigureKind | None, Query(description=figure.KIND)] = None,
     trait: Annotated[schemas.Trait, Query(description="The trait whose relations are drawn.")] = "age",
     theme: Annotated[ThemeName, Query(description=figure.THEME)] = "light",
 ) -> figure.Look:
@@ -72,8 +72,9 @@ async def job_figure(
 ) -> Response:
     assert look.trait is not None
     check_offered(service.settings, look.trait, "trait")
+    kind = figure.kind_of(look.kind, record.network)
     kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
-    return await figure.answered(kept, look.trait, look)
+    return await figure.answered(kept, kind, look.trait, look)
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service import problems, schemas
+from service.film import check_filmed
 from service.jobs import results
 from service.jobs.access import GONE, JobId, Kept, Known
 from service.jobs.base import JobOptions, Record, Submission
@@ -24,7 +25,7 @@ IDEMPOTENCY = (
     "Any text of the client's choice. The same key with the same clip and parameters is answered with the same job, "
     "for as long as that is kept."
 )
-FILM = "Also make the film: of the first of `traits`, with `top` pairs. Default: none."
+FILM = "Also make the film: of the first of `traits`, with `top` pairs; not with `network=siam`. Default: none."
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY)]
 
 router = APIRouter(prefix=PATH)
@@ -36,7 +37,10 @@ def _asked(
     film: Annotated[schemas.FilmFormat | None, Query(description=FILM)] = None,
     film_field: Annotated[schemas.FilmFormat | None, Form(alias="film", description=FILM)] = None,
 ) -> JobOptions:
-    return JobOptions(**asked.model_dump(), film=film_field or film)
+    film = film_field or film
+    if film:
+        check_filmed(asked.network)
+    return JobOptions(**asked.model_dump(), film=film)
 
 
 @router.post(
@@ -44,8 +48,7 @@ def _asked(
     operation_id="submit_job",
     status_code=HTTPStatus.ACCEPTED,
     summary="Leave a clip to be read, and come back for the answer",
-    description="Takes the parameters of `/predict` but `network`. What that would refuse about the clip, the job "
-    "fails by.",
+    description="Takes the parameters of `/predict`. What that would refuse about the clip, the job fails by.",
     responses={
         202: {"headers": {"Location": {"description": "of the job", "schema": {"type": "string"}}}},
         **PROBLEMS,

@@ -10,12 +10,13 @@ from typing import BinaryIO, cast
 
 from service import answer, problems
 from service.backends.base import BackendError
+from service.drawing import Drawing
 from service.film import read_and_film
 from service.jobs import drawing
 from service.jobs.base import JobOptions, Outputs
 from service.pipeline import Pipeline
 from service.progress import Progress
-from service.reading import Reading
+from service.reading import Reading, Seen, without_picture
 from service.schemas import Problem
 from smile.errors import SmileError
 from smile.regions import PAIRS
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 async def run(
     pipeline: Pipeline, clip: BinaryIO, options: JobOptions, job_id: str, progress: Progress, deadline_s: float
-) -> tuple[Reading, Outputs]:
+) -> tuple[Seen, Outputs]:
     """Read the clip. Every figure can be drawn afterwards, so it is always read with its picture and explained.
 
     Raises:
@@ -46,15 +47,20 @@ async def run(
         top=None if options.top == "all" else options.top,
         total_s=time.perf_counter() - started,
     )
-    outputs: Outputs = {"prediction": prediction.model_dump_json().encode(), "drawing": drawing.packed(reading)}
+    outputs: Outputs = {
+        "prediction": prediction.model_dump_json().encode(),
+        "drawing": drawing.packed(Drawing.of(reading)),
+    }
     return reading, outputs | ({"film": film} if film else {})
 
 
-async def _read(pipeline: Pipeline, clip: BinaryIO, options: JobOptions, progress: Progress) -> tuple[Reading, bytes]:
+async def _read(pipeline: Pipeline, clip: BinaryIO, options: JobOptions, progress: Progress) -> tuple[Seen, bytes]:
     """(reading, film, empty unless asked for)."""
     if not options.film:
-        reading = await pipeline.read(clip, mirrored=options.mirrored, explain=True, picture=True, progress=progress)
-        return reading, b""
+        seen = await pipeline.read_by(
+            options.network, clip, mirrored=options.mirrored, explain=True, picture=True, progress=progress
+        )
+        return seen, b""
     with tempfile.TemporaryFile() as out:
         reading = await read_and_film(
             pipeline,
@@ -65,17 +71,18 @@ async def _read(pipeline: Pipeline, clip: BinaryIO, options: JobOptions, progres
             format=options.film,
             mirrored=options.mirrored,
             explain=True,
+            siam=options.network == "both",
             progress=progress,
         )
         out.seek(0)
         return reading, out.read()
 
 
-def _as_asked(reading: Reading, options: JobOptions) -> Reading:
+def _as_asked(seen: Seen, options: JobOptions) -> Seen:
     """Without what was not asked for, so that the answer is that of `/predict`."""
-    if not options.explain:
-        reading = replace(reading, age=reading.age[:1], gender=reading.gender[:1])
-    return reading if options.picture else replace(reading, picture=None)
+    if isinstance(seen, Reading) and not options.explain:
+        seen = replace(seen, age=seen.age[:1], gender=seen.gender[:1])
+    return seen if options.picture else without_picture(seen)
 
 
 def failure(error: Exception, job_id: str) -> Problem:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas import FilmFormat, Problem
+from service.schemas import FilmFormat, Networks, Problem
 
 JobState = Literal["queued", "running", "done", "failed"]
 
@@ -25,4 +25,5 @@ class Job(BaseModel):
     remaining_s: float | None = Field(description="estimate of the work left, once it is running; null where unknown")
     expires: datetime | None = Field(description="until when a job that has ended, and what came of it, is kept")
     film: FilmFormat | None = Field(default=None, description="the film that was asked for")
+    network: Networks = Field(default="fdin", description="what reads the clip")
     problem: Problem | None = Field(description="of a failed job: what /predict would have answered")
