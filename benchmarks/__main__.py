@@ -1,6 +1,7 @@
 """`python -m benchmarks`: measure everything in one run -> benchmarks/results/latest.json.
 
 CPU milliseconds are process time with one thread per stage, so they hold on a busy machine; frames per second do not.
+`--stages-of CLIP` prints those of the first network and of SIAM for one clip, and nothing else.
 The bound is cores / CPU seconds per decoded frame: what the machine could do if no core ever waited.
 """
 
@@ -13,27 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-import numpy as np
-
+from benchmarks import stages
 from benchmarks.clips import SIZES, write
-from service.backends.base import Arrays
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import Pipeline
-from service.reading import MASKS
 from service.settings import Settings, available_cores
 from smile.decoding import Limits
-from smile.faces import FaceReport, align
-from smile.sequence import Sequence
-from smile.tensors import BACKBONE, RELATIONS, Graph
-from smile.video import Video
 
 RESULTS = Path(__file__).parent / "results/latest.json"
 SECONDS = 6.0
@@ -45,6 +37,8 @@ PACKAGES = ("av", "mediapipe", "onnxruntime", "torch", "numpy", "opencv-python-h
 def main() -> None:
     if sys.argv[1:2] == ["--peak-memory-of"]:
         return print(_peak_memory_mb(Path(sys.argv[2])))
+    if sys.argv[1:2] == ["--stages-of"]:
+        return print(json.dumps([_stages(Path(sys.argv[2]), once) for once in (stages.of_first, stages.of_siam)]))
     if sys.argv[1:2] == ["--naive"]:
         return print(json.dumps(_naive_seconds(Path(sys.argv[2]))))
     with tempfile.TemporaryDirectory() as folder:
@@ -68,8 +62,9 @@ def main() -> None:
 def _measure(size: str, folder: Path) -> dict[str, object]:
     clip = write(folder / f"{size}.mp4", size, SECONDS)
     print(f"{size}: stages", file=sys.stderr)
-    stages, decoded, used = _stages(clip)
-    per_frame_s = sum(stages.values()) / 1000
+    first, decoded, used = _stages(clip, stages.of_first)
+    siam, _, _ = _stages(clip, stages.of_siam)
+    per_frame_s = sum(first.values()) / 1000
     bound = available_cores() / per_frame_s
     ours, eight, naive = [], [], []
     for turn in range(REPEATS):
@@ -78,7 +73,8 @@ def _measure(size: str, folder: Path) -> dict[str, object]:
         eight.append(8 * decoded / asyncio.run(_seconds([clip] * 8)))
         naive.append(decoded / float(_alone("--naive", clip)))
     return {
-        "stages_cpu_ms": {name: round(ms, 3) for name, ms in stages.items()},
+        "stages_cpu_ms": {name: round(ms, 3) for name, ms in first.items()},
+        "siam_stages_cpu_ms": {name: round(ms, 3) for name, ms in siam.items()},
         "frames_decoded": decoded,
         "frames_used": used,
         "fps_one": round(median(ours), 1),
@@ -91,49 +87,12 @@ def _measure(size: str, folder: Path) -> dict[str, object]:
     }
 
 
-def _stages(clip: Path) -> tuple[dict[str, float], int, int]:
+def _stages(clip: Path, once: Callable[[Path, InProcessBackend], stages.Turn]) -> tuple[dict[str, float], int, int]:
     """CPU milliseconds of each stage per decoded frame (median of REPEATS), frames decoded, and instants used."""
     backend = InProcessBackend(Settings().model_repository)
-    turns = [_stages_once(clip, backend) for _ in range(REPEATS)]
+    turns = [once(clip, backend) for _ in range(REPEATS)]
     decoded, used = turns[0][1:]
     return {name: median(1000 * turn[0][name] / decoded for turn in turns) for name in turns[0][0]}, decoded, used
-
-
-def _stages_once(clip: Path, backend: InProcessBackend) -> tuple[dict[str, float], int, int]:
-    (frames,), (regions,) = BACKBONE.inputs, BACKBONE.outputs
-    clock = _CpuClock()
-    sequence = Sequence()
-    with Video(clip) as video:
-        faces = list(clock.stage("align", align(clock.stage("decode", video.samples()), FaceReport())))
-    for start in range(0, len(faces), BACKBONE.max_batch):
-        block = faces[start : start + BACKBONE.max_batch]
-        feed = {frames.name: np.stack([face.crop for face in block])}
-        sequence.add(block, clock.run("backbone", backend, BACKBONE, feed)[regions.name])
-    clock.run("relations", backend, RELATIONS, sequence.longest_stretch().inputs(MASKS[:1]))
-    clock.seconds["align"] -= clock.seconds["decode"]
-    return clock.seconds, video.report.frames_decoded, len(faces)
-
-
-class _CpuClock:
-    """Process time, all threads counted, by stage; a stage that pulls from another includes it."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def stage(self, name: str, items: Iterator[Any]) -> Iterator[Any]:
-        while True:
-            started = time.process_time()
-            item = next(items, None)
-            self.seconds[name] += time.process_time() - started
-            if item is None:
-                return
-            yield item
-
-    def run(self, name: str, backend: InProcessBackend, graph: Graph, inputs: Arrays) -> Arrays:
-        started = time.process_time()
-        outputs = asyncio.run(backend.run(graph, inputs))
-        self.seconds[name] += time.process_time() - started
-        return outputs
 
 
 async def _seconds(clips: list[Path]) -> float:

@@ -12,7 +12,7 @@ from service.executor import Executor
 from smile.attention import most_attended
 from smile.frontal import frontal_faces
 from smile.sequence import Stretch
-from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, blocks, bucket
+from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, blocks
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,7 @@ def attend(stretch: Stretch, model: Model, executor: Executor, *, mirrored: bool
     """
     faces = _Warped(stretch, mirrored)
     appearance, spatial = _look(faces, len(stretch.patches), executor)
-    padded = np.zeros((1, bucket(stretch.frame_count), appearance.shape[1]), appearance.dtype)
-    padded[0, : stretch.frame_count] = appearance[stretch.frame_of]
-    inputs = dict(zip((t.name for t in SIAM_SEQUENCE.inputs), (padded, np.array([stretch.frame_count])), strict=True))
-    answer = executor.submit(SIAM_SEQUENCE, inputs).result()
+    answer = executor.submit(SIAM_SEQUENCE, stretch.siam_inputs(appearance)).result()
     weights = answer["temporal_attention"][0, : stretch.frame_count]
     times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
     temporal = np.bincount(stretch.frame_of, weights).astype(np.float32)

@@ -96,6 +96,27 @@ def test_server_and_process_agree(
     assert len({_frames(path) for path in films}) == 1
 
 
+def test_asks_siam(client: httpx.Client, tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here and on a server alike: columns of its own, empty where it is not asked, and its figure."""
+    rows = {}
+    for network, server in (("fdin", []), ("siam", []), ("both", []), ("both", ["--url", str(client.base_url)])):
+        out, figure = tmp_path / f"{network}{len(server)}.csv", tmp_path / f"{network}{len(server)}.svg"
+        command = ["predict", str(DEMO), "--network", network, "--out", str(out), "--figure", str(figure), *server]
+        assert main(command) == Exit.FINE
+        rows[out.stem] = _rows(out)[DEMO.name]
+        assert ("what it looked at" in figure.read_text()) == (network == "siam")
+    alone, siam, both = rows["fdin0"], rows["siam0"], rows["both0"]
+    assert both == rows["both2"]
+    of_siam = [column for column in results.COLUMNS if column.startswith(("siam_", "disagreement"))]
+    assert not any(alone[column] for column in of_siam)
+    assert siam["siam_age_years"] == both["siam_age_years"] != "" == siam["age_years"] == siam["disagreement_years"]
+    assert (both["age_years"], both["model"]) == (alone["age_years"], alone["model"])
+    assert siam["model"] == siam["siam_model"] == both["siam_model"] != both["model"]
+    apart = float(both["age_years"]) - float(both["siam_age_years"])
+    assert float(both["disagreement_years"]) == pytest.approx(apart, abs=0.011)
+    assert "SIAM" in capsys.readouterr().err
+
+
 def test_standard_input(client: httpx.Client, demo: bytes) -> None:
     """`-` is a clip that comes in; the answer and nothing else goes out."""
     command = [*COMMAND, "predict", "-", "--url", str(client.base_url), "--traits", "age"]
@@ -144,6 +165,8 @@ def test_overloaded_server_is_asked_again(gateway: Serve, folder: Path, tmp_path
         ([str(DEMO), "--out", "results.xls"], Exit.USAGE, ".csv or .jsonl"),
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
+        ([str(DEMO), "--network", "siam", "--film", "a.mp4"], Exit.USAGE, "shows relations"),
+        ([str(DEMO), "--kind", "attention", "--figure", "a.png"], Exit.USAGE, "not drawn of network=fdin"),
         ([str(DEMO), "--url", "127.0.0.1:80"], Exit.USAGE, "not a URL"),
         ([str(DEMO), "--url", "http://127.0.0.1:9"], Exit.UNAVAILABLE, "no server answers"),
         ([str(DEMO), "--out", "no/folder.csv"], Exit.UNWRITABLE, "No such file"),
@@ -164,10 +187,15 @@ def test_says_what_is_wrong(
     assert printed.out == "" and said in printed.err and printed.err.count("\n") == 1
 
 
-def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without weights nothing is begun; a setting that means nothing is named."""
+def test_no_model(
+    tmp_path: Path, model_repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without weights nothing is begun; a network that is not there, or a setting that means nothing, is named."""
     monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(tmp_path))
     assert main(["predict", str(DEMO)]) == Exit.UNAVAILABLE
+    monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(model_repository))
+    assert main(["predict", str(DEMO), "--network", "siam"]) == Exit.USAGE
+    assert "siam: not offered here" in capsys.readouterr().err
     monkeypatch.setenv("SMILE_MAX_UPLOAD_MB", "none")
     assert main(["model"]) == Exit.USAGE
     assert "SMILE_MAX_UPLOAD_MB" in capsys.readouterr().err

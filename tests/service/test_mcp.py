@@ -37,5 +37,7 @@ async def test_asks_a_gateway(client: httpx.Client, tmp_path: Path) -> None:
     async with _client("--url", str(client.base_url)) as asking:
         answered = await asking.call_tool("predict", {"path": str(DEMO), "explain": True})
         assert answered.structured_content["age"]["region_effects"]
+        second = await asking.call_tool("predict", {"path": str(DEMO), "network": "siam"})
+        assert second.structured_content["siam"]["age"]["years"] and second.structured_content["age"] is None
         missing = await asking.call_tool("predict", {"path": str(tmp_path / "none.mp4")})
         assert missing.is_error and "unreadable_file: " in missing.content[0].text
