@@ -21,9 +21,11 @@ from typing import Any
 from networks.config import ABLATIONS, TRAITS
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
+from training import siam_methods
 from training.datasets import KINDS, Dataset
 
 FORMAT = "smile-predictions/1"
+METHODS = (*ABLATIONS, *siam_methods.METHODS)
 DIGITS = 6
 """Significant digits that are written."""
 
@@ -59,7 +61,7 @@ class Prediction:
         clip, subject, age, gender, kind: name and true labels of the clip (training.datasets.Clip).
         fold: the fold in which it was tested, from 0.
         trait: age or gender.
-        method: key of the network, one of networks.config.ABLATIONS.
+        method: key of the network, one of METHODS.
         prediction: years for age, probability of female for gender.
         importance: of each pair, in the order of smile.regions.PAIRS; None where the network has none.
         zeroed: the prediction after the dynamic features of some regions were set to zero; `zeroed_key` makes the keys.
@@ -171,7 +173,7 @@ def _prediction(path: Path, number: int, line: str) -> Prediction:
 
 
 def _check(path: Path, number: int, item: Prediction) -> None:
-    allowed = {"trait": TRAITS, "method": ABLATIONS, "gender": GENDERS, "kind": KINDS}
+    allowed = {"trait": TRAITS, "method": METHODS, "gender": GENDERS, "kind": KINDS}
     problem = None
     for name, values in allowed.items():
         if getattr(item, name) not in values:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import os
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -41,18 +42,23 @@ def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
     return sequence.longest_stretch()
 
 
-def faces_of(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> NDArray[np.uint8]:
-    """(T, 114, 114) uint8 grey of a clip, from the cache where it was seen before. Raises SmileError."""
+def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> Path:
+    """The file of a clip, made where the clip was not seen before. Raises SmileError."""
     digest = hashlib.sha256(clip.read_bytes()).hexdigest()[:32]
     path = cache / siam_fingerprint(frame_rate_hz) / f"{digest}.npz"
     if not path.exists():
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
+        partial = path.with_suffix(f".{os.getpid()}.partial.npz")
         np.savez(partial, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
         partial.replace(path)
-    with np.load(path) as arrays:
+    return path
+
+
+def faces_of(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> NDArray[np.uint8]:
+    """(T, 114, 114) uint8 grey of a clip. Raises SmileError."""
+    with np.load(cached(clip, cache, frame_rate_hz)) as arrays:
         found: NDArray[np.uint8] = arrays["faces"]
     return found
 
@@ -77,6 +83,11 @@ class FaceClips(TorchDataset):
         clip = self.clips[row]
         faces = faces_of(clip.path, self.cache, self.frame_rate_hz)
         return torch.from_numpy(faces), torch.tensor(float(clip.age))
+
+    def track(self, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(T,) times in seconds and (T,) mouth ratios, as smile.course wants them."""
+        with np.load(cached(self.clips[row].path, self.cache, self.frame_rate_hz)) as arrays:
+            return arrays["times_s"], arrays["mouth_ratios"]
 
     def pixel_statistics(self) -> tuple[float, float]:
         """Mean and standard deviation of all pixels, on the scale 0-1."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from networks.siam import Siam, SiamEstimate
 from networks.siam_config import SiamConfig
+from training.module import LossNotFinite
 
 SELECTION = "selection"
 """The logged validation error in years, by which an epoch is chosen."""
@@ -56,6 +57,7 @@ class SiamModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
+        self.seed = seed
         self.network = Siam(network)
         self.optimisation = optimisation
         for scale, (mean, std) in (
@@ -81,11 +83,18 @@ class SiamModule(pl.LightningModule):
         target = self.network.answer.standardise(age)
         return ((estimate.frames if alone else estimate.output) - target).abs().mean()
 
+    def on_fit_start(self) -> None:
+        """A run that was killed after its last evaluation has nothing left to do."""
+        self.trainer.should_stop = self.waited >= self.optimisation.patience
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(hash((self.seed, self.current_epoch)) % 2**63)
+
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         faces, age = batch
         loss = self.loss(self(faces), age)
         if not torch.isfinite(loss):
-            raise ValueError(f"the loss is {float(loss)} in epoch {self.current_epoch}")
+            raise LossNotFinite(f"the loss is {float(loss)} in epoch {self.current_epoch}")
         self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
         return loss
 
@@ -123,6 +132,13 @@ class SiamModule(pl.LightningModule):
         decayed: dict[str, Any] = {"params": matrices, "weight_decay": 2 * plan.l2}  # d(l2 * w^2)/dw = 2 * l2 * w
         self.optimiser = torch.optim.RMSprop([decayed, {"params": others}], plan.rate, alpha=plan.decay)
         return self.optimiser
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["selection"] = {"best": self.best, "best_weights": self.best_weights, "waited": self.waited}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in checkpoint["selection"].items():
+            setattr(self, name, value)
 
     def release(self) -> Siam:
         """The network with its best weights, in evaluation mode."""

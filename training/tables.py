@@ -15,15 +15,17 @@ from networks.config import ABLATIONS, TRAITS
 from smile.tensors import GENDERS
 from training import interpretation, predictions, report, statistics
 from training.datasets import KINDS, age_group
-from training.predictions import Header, Prediction, zeroed_key
+from training.predictions import METHODS, Header, Prediction, zeroed_key
 from training.published import paper
 from training.report import Table
+from training.siam_methods import SIAM
 from training.statistics import Comparison, Mean
 
-PAPERS_DATA = "UvA-NEMO Smile"
+PAPERS_DATA, DISGUST_DATA = "UvA-NEMO Smile", "UvA-NEMO Disgust"
 PERTURBED_GROUP = "37-65"
 """Printed as 37-66, read as half-open (SPEC A5)."""
 OURS = "full"
+STANDARD_ERROR = "standard error"
 NOT_RUN = "not run"
 NOT_PRINTED = "–"
 LABELS = {
@@ -39,59 +41,72 @@ Results = dict[tuple[str, str], list[Prediction]]
 
 def tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
     """Every table that the predictions allow; the papers' own always, whether anything was run or not."""
+    results = by_method(items)
+    text = caption(header)
+    made = []
+    for name, printed in paper()["tables"].items():
+        build = _perturbation if "zeroed" in printed["rows"][0] else comparison
+        made.append(build(name, printed, header, results, text))
+    for trait in TRAITS:
+        made += subdivisions(trait, results, text) + _tests(trait, results, text)
+        if trait == "gender":
+            made += _confusion(results, text)
+        ours = results.get((trait, OURS), [])
+        made += interpretation.relations(ours, text) + interpretation.effects(ours, text)
+    return made
+
+
+def by_method(items: Sequence[Prediction]) -> Results:
+    """(trait, method) -> its predictions."""
     results: Results = {}
     for item in items:
         results.setdefault((item.trait, item.method), []).append(item)
-    caption = _caption(header)
-    made = []
-    for name, printed in paper()["tables"].items():
-        build = _perturbation if "zeroed" in printed["rows"][0] else _comparison
-        made.append(build(name, printed, header, results, caption))
-    for trait in TRAITS:
-        made += _subdivisions(trait, results, caption) + _tests(trait, results, caption)
-        if trait == "gender":
-            made += _confusion(results, caption)
-        ours = results.get((trait, OURS), [])
-        made += interpretation.relations(ours, caption) + interpretation.effects(ours, caption)
-    return made
+    return results
 
 
 def write(paths: Sequence[Path], folder: Path) -> None:
     """Read the predictions and write tables.json, tables.md and tables.html. Raises PredictionsError."""
     header, items = predictions.read(paths)
     about = asdict(header)
-    report.write(folder, "tables", f"Results on {header.data_set}", about, tables(header, items), _warning(header))
+    report.write(folder, "tables", f"Results on {header.data_set}", about, tables(header, items), warning(header))
 
 
-def _warning(header: Header) -> str:
+def warning(header: Header) -> str:
+    """What stands at the top of a report, so that nobody takes its numbers for the papers'."""
     if header.simulated:
         return f"Simulated data ({header.data_set}). Nothing here was measured on people, or on {PAPERS_DATA}."
     return "" if header.data_set == PAPERS_DATA else f"Measured on {header.data_set}, not on the papers' {PAPERS_DATA}."
 
 
-def _caption(header: Header) -> str:
-    ours = (
-        f"Ours (± standard error, clips in brackets): {header.data_set}, {header.clips:,} clips, folds {header.split}."
-    )
+def caption(header: Header) -> str:
+    """What every table says about the data."""
+    data = f"{header.data_set}, {header.clips:,} clips, folds {header.split}"
+    ours = f"Ours (± {STANDARD_ERROR}, clips in brackets): {data}."
     if header.simulated:
         return f"{ours} These are simulated clips: not comparable with the papers' numbers ({PAPERS_DATA})."
     comparable = "" if header.data_set == PAPERS_DATA else ", another data set than ours: not comparable"
     return f"{ours} Papers: {PAPERS_DATA}{comparable}."
 
 
-def _comparison(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
+def comparison(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
     """A table of methods by subdivisions of the clips."""
     trait = printed["trait"]
+    expression = "disgust" if header.data_set == DISGUST_DATA else "smile"
+    spread = printed.get("spread", STANDARD_ERROR)
+    caption = caption.replace(STANDARD_ERROR, spread)
     columns = list(dict.fromkeys(column for row in printed["rows"] for column in row["values"]))
     rows, records = [], []
     for row in printed["rows"]:
-        found = results.get((trait, row.get("method", "")), [])
+        shown = row.get("expression", expression) == expression
+        found = results.get((trait, row.get("method", "")), []) if shown else []
         means = statistics.groups(found)
         texts, cells = [], {}
         for column in columns:
             value, ours = row["values"].get(column), means.get(column)
             absent = NOT_RUN if "method" in row and not found else NOT_PRINTED
-            texts += [NOT_PRINTED if value is None else f"{value:.2f}", _text(ours, trait, absent)]
+            width = f" ± {row['sd']:.2f}" if column == "all" and "sd" in row else ""
+            texts.append(NOT_PRINTED if value is None else f"{value:.2f}{width}")
+            texts.append(_text(ours, trait, absent, of_clips=spread != STANDARD_ERROR))
             cells[column] = {"printed": value, "ours": _record(ours)}
         rows.append((_row_name(row["name"], found, header), *texts))
         status = NOT_RUN if "method" in row and not found else ("run" if found else "not ours")
@@ -135,10 +150,10 @@ def _zeroed_error(items: Sequence[Prediction], keys: Sequence[str]) -> Mean | No
     )
 
 
-def _subdivisions(trait: str, results: Results, caption: str) -> list[Table]:
+def subdivisions(trait: str, results: Results, caption: str) -> list[Table]:
     """All means of all methods, with every spread."""
     rows, records = [], []
-    for method in ABLATIONS:
+    for method in METHODS:
         items = results.get((trait, method), [])
         means = statistics.groups(items)
         if folds := statistics.fold_mean(items):
@@ -160,13 +175,18 @@ def _tests(trait: str, results: Results, caption: str) -> list[Table]:
     """The full network against every other method, and groups of people within it."""
     ours = results.get((trait, OURS), [])
     pairs: list[tuple[str, list[Comparison]]] = []
-    for method in ABLATIONS:
+    for method in (*ABLATIONS, SIAM):
         if ours and method != OURS and (other := results.get((trait, method))):
             pairs.append((f"{OURS} vs {method}", statistics.compare(ours, other)))
     for attribute, (first, second) in (("kind", KINDS), ("gender", GENDERS)):
         samples = [[item for item in ours if getattr(item, attribute) == value] for value in (first, second)]
         if all(samples):
             pairs.append((f"{OURS}: {first} vs {second}", statistics.contrast(*samples)))
+    return differences(trait, pairs, caption)
+
+
+def differences(trait: str, pairs: Sequence[tuple[str, list[Comparison]]], caption: str) -> list[Table]:
+    """A table of tests, each pair under its label; none without any."""
     if not pairs:
         return []
     rows, records = [], []
@@ -199,10 +219,11 @@ def _row_name(name: str, found: Sequence[Prediction], header: Header) -> str:
     return name if len(found) in (0, header.clips) else f"{name} (incomplete: {len(found):,} of {header.clips:,} clips)"
 
 
-def _text(mean: Mean | None, trait: str, absent: str) -> str:
+def _text(mean: Mean | None, trait: str, absent: str, of_clips: bool = False) -> str:
+    """`of_clips`: with the spread of the clips, not of the mean."""
     if mean is None:
         return absent
-    return f"{_number(mean.value, trait)} ± {_number(mean.se, trait)} ({mean.n:,})"
+    return f"{_number(mean.value, trait)} ± {_number(mean.sd if of_clips else mean.se, trait)} ({mean.n:,})"
 
 
 def _number(value: float | None, trait: str) -> str:

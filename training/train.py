@@ -67,7 +67,7 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     split = split or protocol.load(Path(config.split))
     sides = split.sides(features.whole, config.fold)
     record = _record(config, features, split)
-    _claim(out / RECORD, record)
+    claim(out / RECORD, record)
     if is_finished(config):
         return out / PREDICTIONS
     started = time.monotonic()
@@ -178,12 +178,12 @@ def _record(config: RunConfig, features: Features, split: Split) -> dict[str, An
     }
 
 
-def _claim(path: Path, record: dict[str, Any]) -> None:
+def claim(path: Path, record: dict[str, Any]) -> None:
     """Write the record, or see that the one that is there is of the same run. The commit may have moved on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in ("config", "data", "split", "features") if before.get(key) != record[key]]
+        differing = [key for key in ("config", "data", "split", "features") if before.get(key) != record.get(key)]
         if differing:
             raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
         return

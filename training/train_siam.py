@@ -2,152 +2,230 @@
 
     python -m training.train_siam runs/simulated --out runs/siam --width compact
 
-In the directory of the run:
+Run again after an interruption: it goes on from the last finished epoch, with the order and the dropout that it would
+have had. A finished run is left as it is. In the directory of the run:
 
-    run.json      configuration, data, error on the test side
-    siam/, card.json    the release
-    curves/       one line of CSV for each epoch
+    run.json             the configuration, and what it was applied to
+    checkpoints/         the last epoch and the best weights, with optimiser (removed when the run is finished)
+    siam/, card.json     the release; siam/config.json holds the errors
+    curves/              TensorBoard
+    predictions.jsonl    the test clips (training.predictions); written last
 """
 
 import argparse
 import json
+import shutil
 import sys
-from dataclasses import asdict, replace
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
-from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, Sampler
 
 from networks import checkpoint
 from networks.config import WIDTHS
-from networks.siam import Siam
-from networks.siam_config import MECHANISMS, SiamConfig, siam_config
+from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
 from smile.sampling import FRAME_RATE_HZ
-from training import datasets, protocol
+from training import datasets, predictions, protocol, run_config, siam_answers, siam_methods, train
 from training.datasets import DatasetError
-from training.protocol import ProtocolError
+from training.module import LossNotFinite
+from training.protocol import Leak, ProtocolError, Sides
+from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
+from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
 LICENCE = "as the training data"
+Failure = (ConfigError, DatasetError, ProtocolError, Leak, LossNotFinite)
 
 
-def run(
-    data: Path,
-    out: Path,
-    network: SiamConfig,
-    optimisation: SiamOptimisation,
-    *,
-    fold: int = 0,
-    folds: int = protocol.FOLDS,
-    seed: int = 0,
-    cache: Path = CACHE,
-) -> dict[str, object]:
-    """Train, select by the validation side, measure on the test side; what run.json holds.
+@dataclass(frozen=True)
+class SiamRun:
+    """One run. Paths are relative to the working directory.
+
+    Attributes:
+        method: one of training.siam_methods.TRAINED; names the predictions, and decides which clips are left out.
+    """
+
+    data: str
+    out: str
+    network: SiamConfig = SiamConfig()
+    optimisation: SiamOptimisation = SiamOptimisation()
+    method: str = SIAM
+    fold: int = 0
+    folds: int = protocol.FOLDS
+    seed: int = 0
+    cache: str = str(CACHE)
+    frame_rate_hz: float = FRAME_RATE_HZ
+
+    @property
+    def is_finished(self) -> bool:
+        return (Path(self.out) / train.PREDICTIONS).exists()
+
+
+class Shuffled(Sampler[int]):
+    """Each epoch another order, which depends on seed and epoch alone."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls it before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist()
+
+
+def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
+    """Train, or go on, and write weights and predictions; where they are.
+
+    Args:
+        usable: names of the clips that the service would answer, if they are known already.
 
     Raises:
-        DatasetError, ProtocolError: about the data.
+        ConfigError: the directory holds another run.
+        DatasetError, ProtocolError, Leak: about the data.
+        LossNotFinite: training diverged.
     """
-    dataset = datasets.read(data)
-    sides = protocol.split(dataset, folds, seed).sides(dataset, fold)
+    out = Path(config.out)
+    dataset = datasets.read(Path(config.data))
+    split = protocol.split(dataset, config.folds, config.seed)
+    record: dict[str, Any] = {
+        "config": json.loads(json.dumps(asdict(config))),
+        "commit": run_config.commit(),
+        "data": {"name": dataset.name, "digest": dataset.digest},
+        "split": split.hash,
+    }
+    train.claim(out / train.RECORD, record)
+    if config.is_finished:
+        return out / train.PREDICTIONS
+    started = time.monotonic()
+    training, held_out, test = _clips(
+        config, siam_methods.only(config.method, split.sides(dataset, config.fold)), usable
+    )
+    module, epochs = _fit(config, training, held_out)
+    network = module.release()
+    found = siam_answers.predict(network, test, config.fold, config.method)
+    mean_age = np.mean([clip.age for clip in training.clips])
+    record |= {
+        "clips": [len(training), len(held_out), len(test)],
+        "epochs": epochs,
+        "validation_mae_years": module.best,
+        "test_mae_years": float(np.mean([item.error() for item in found])),
+        "test_mae_of_the_mean_age": float(np.mean([abs(item.age - mean_age) for item in found])),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    checkpoint.save(network, out / "siam", record)
+    card = Card("siam", f"{dataset.name}, fold {config.fold} of {config.folds}", LICENCE, config.frame_rate_hz)
+    (out / "card.json").write_text(card.to_json() + "\n", encoding="utf-8")
+    if config.method == SIAM:
+        found += siam_answers.predict_phases(network, test, config.fold)
+    predictions.write(out / train.PREDICTIONS, predictions.header(dataset, split.hash, record), found)
+    shutil.rmtree(out / "checkpoints")
+    return out / train.PREDICTIONS
+
+
+def _clips(config: SiamRun, sides: Sides, usable: Collection[str] | None) -> tuple[FaceClips, FaceClips, FaceClips]:
+    """Raises ProtocolError where a side is empty."""
+    cache = Path(config.cache)
     training, held_out, test = (
-        FaceClips(readable(clips, cache), cache) for clips in (sides.training, sides.validation, sides.test)
+        FaceClips(
+            readable(side, cache, config.frame_rate_hz)
+            if usable is None
+            else tuple(clip for clip in side if clip.name in usable),
+            cache,
+            config.frame_rate_hz,
+        )
+        for side in (sides.training, sides.validation, sides.test)
     )
     if not (len(training) and len(held_out) and len(test)):
-        raise ProtocolError(f"a side of fold {fold} is empty: {len(dataset.subjects)} subjects are too few")
+        raise ProtocolError(f"{config.method}: a side of fold {config.fold} is empty: there are too few clips")
+    return training, held_out, test
+
+
+def _fit(config: SiamRun, training: FaceClips, held_out: FaceClips) -> tuple[SiamModule, int]:
+    plan, out = config.optimisation, Path(config.out)
     ages = np.array([clip.age for clip in training.clips], np.float64)
-    module = SiamModule(
-        network,
-        optimisation,
-        seed,
-        (float(ages.mean()), float(max(ages.std(), 1.0))),
-        training.pixel_statistics(),
-    )
+    scale = (float(ages.mean()), float(max(ages.std(), 1.0)))
+    module = SiamModule(config.network, plan, config.seed, scale, training.pixel_statistics())
     trainer = pl.Trainer(
-        max_epochs=optimisation.epochs,
-        accumulate_grad_batches=optimisation.batch,
-        gradient_clip_val=optimisation.clip,
+        max_epochs=plan.epochs,
+        accumulate_grad_batches=plan.batch,
+        gradient_clip_val=plan.clip,
         gradient_clip_algorithm="value",
-        logger=CSVLogger(out, name="curves", version=""),
+        callbacks=[
+            ModelCheckpoint(
+                out / "checkpoints",
+                save_last=True,
+                save_top_k=0,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            )
+        ],
+        logger=TensorBoardLogger(out, name="curves", version=""),
         log_every_n_steps=1,
-        enable_checkpointing=False,
+        num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    torch.manual_seed(seed)
-    trainer.fit(module, DataLoader(training, shuffle=True), DataLoader(held_out))
-    best = module.release()
-    record: dict[str, object] = {
-        "data": dataset.name,
-        "fold": fold,
-        "folds": folds,
-        "seed": seed,
-        "network": asdict(network),
-        "optimisation": asdict(optimisation),
-        "clips": [len(training), len(held_out), len(test)],
-        "epochs": trainer.current_epoch,
-        "validation_mae_years": module.best,
-        "test_mae_years": mean_absolute_error(best, test),
-        "test_mae_of_the_mean_age": float(np.mean([abs(clip.age - ages.mean()) for clip in test.clips])),
-    }
-    checkpoint.save(best, out / "siam", record)
-    card = Card("siam", f"{dataset.name}, fold {fold} of {folds}", LICENCE, FRAME_RATE_HZ)
-    (out / "card.json").write_text(card.to_json() + "\n", encoding="utf-8")
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return record
+    last = out / "checkpoints" / "last.ckpt"
+    order = DataLoader(training, sampler=Shuffled(len(training), config.seed))
+    trainer.fit(module, order, DataLoader(held_out), ckpt_path=last if last.exists() else None, weights_only=False)
+    return module, trainer.current_epoch
 
 
-@torch.no_grad()
-def mean_absolute_error(network: Siam, clips: FaceClips) -> float:
-    """In years."""
-    errors = []
-    for faces, age in (clips[row] for row in range(len(clips))):
-        estimate, _ = network(faces[None], torch.tensor([len(faces)]))
-        errors.append(abs(float(network.answer(estimate.output)) - float(age)))
-    return float(np.mean(errors))
-
-
-def main(arguments: list[str] | None = None) -> None:
+def parse(arguments: list[str] | None) -> SiamRun:
     parser = argparse.ArgumentParser(prog="python -m training.train_siam", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder of UvA-NEMO, or a manifest")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("data", help="folder of UvA-NEMO, or a manifest")
+    parser.add_argument("--out", required=True)
     parser.add_argument("--width", choices=WIDTHS, default="compact")
     parser.add_argument("--features", type=int, help="n, instead of 256; others cannot be exported")
-    parser.add_argument("--mechanism", choices=MECHANISMS, default="indexed")
     parser.add_argument("--after", type=int, choices=(1, 2, 3), default=2, help="spatial attention after this layer")
-    parser.add_argument("--without", nargs="+", choices=("spatial", "recurrent", "temporal"), default=[])
     parser.add_argument("--dropout", type=float, default=SiamConfig.dropout)
     parser.add_argument("--recurrent-dropout", type=float, default=SiamConfig.recurrent_dropout)
     for field in ("rate", "l2", "batch", "epochs"):
         default = getattr(SiamOptimisation, field)
         parser.add_argument(f"--{field}", type=type(default), default=default)
+    parser.add_argument("--method", choices=TRAINED, default=SIAM, help="which mechanism, modules and clips")
+    parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--folds", type=int, default=protocol.FOLDS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--cache", default=str(CACHE))
+    given = parser.parse_args(arguments)
     network = replace(
-        siam_config(options.width),
-        mechanism=options.mechanism,
-        attention_after=options.after,
-        dropout=options.dropout,
-        recurrent_dropout=options.recurrent_dropout,
-        spatial="spatial" not in options.without,
-        recurrent="recurrent" not in options.without,
-        temporal="temporal" not in options.without,
+        siam_config(given.width),
+        attention_after=given.after,
+        dropout=given.dropout,
+        recurrent_dropout=given.recurrent_dropout,
+        **CHANGES.get(given.method, {}),
     )
-    network = replace(network, features=options.features) if options.features else network
-    plan = SiamOptimisation(options.rate, l2=options.l2, batch=options.batch, epochs=options.epochs)
-    where = {"fold": options.fold, "folds": options.folds, "seed": options.seed, "cache": options.cache}
+    network = replace(network, features=given.features) if given.features else network
+    plan = SiamOptimisation(given.rate, l2=given.l2, batch=given.batch, epochs=given.epochs)
+    same = {name: getattr(given, name) for name in ("data", "out", "method", "fold", "folds", "seed", "cache")}
+    return SiamRun(network=network, optimisation=plan, frame_rate_hz=given.frame_rate, **same)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    config = parse(arguments)
+    train.quiet()
     try:
-        record = run(options.data, options.out, network, plan, **where)
-    except (DatasetError, ProtocolError) as error:
+        print(run(config))
+    except Failure as error:
         sys.exit(f"error: {error}")
-    print(json.dumps({name: record[name] for name in record if "mae" in name or name == "epochs"}))
+    provenance = json.loads((Path(config.out) / "siam" / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
+    print(json.dumps({name: value for name, value in provenance.items() if "mae" in name or name == "epochs"}))
 
 
 if __name__ == "__main__":

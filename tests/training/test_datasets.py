@@ -212,6 +212,15 @@ def test_the_printed_numbers_are_those_of_the_papers():
         rows = [(row["mae"], row["se"]) for row in source["P0_table1_zero_vector_perturbation"]["rows"]]
         ours = published.paper()["tables"][table]["rows"]
         assert [(row["values"]["mae"], row["se"]) for row in ours] == rows
+    siam = yaml.safe_load(SHARED.read_text())["siam"]
+    for table, key in {"S Table 1": "table1_attention_mechanism", "S Table 2": "table2_temporal_phases"}.items():
+        ours = published.paper()["tables"][table]["rows"]
+        assert [(row["values"]["all"], row["sd"]) for row in ours] == [(r["mae"], r["sd"]) for r in siam[key]["rows"]]
+    ours = published.paper()["tables"]["S Figure 6"]["rows"]
+    assert [row["values"]["all"] for row in ours] == [row["mae"] for row in siam["fig6_modules"]["rows"]]
+    ours = published.paper()["tables"]["S Table 4"]["rows"]
+    rows = [(row["mae"], row["sd"]) for row in siam["table4_disgust_and_posed"]["rows"]]
+    assert sorted((row["values"]["all"], row["sd"]) for row in ours) == sorted(rows)
 
 
 def test_age_groups_are_half_open():

@@ -1,0 +1,51 @@
+"""The experiments on SIAM in small, through the command line, on faces that are brighter with age."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.training import planted_faces
+from training import predictions
+from training.predictions import Prediction
+from training.siam_methods import METHODS, PHASES, SIAM
+from training.siam_tables import rates
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_tiny_study_runs_to_tables_and_repeats_nothing(tmp_path: Path) -> None:
+    """Some of each kind of experiment; what cannot be run is named; a second call leaves every run as it is."""
+    planted_faces.make(tmp_path)
+    out = tmp_path / "study"
+    methods = ["siam", "siam_mediate", "siam_cnn", "siam_posed", "siam_from_5"]
+    paths = ["--data", str(tmp_path / "clips.csv"), "--out", str(out), "--cache", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "training.siam_study", "--tiny", *paths, "--methods", *methods]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr[-3000:]
+    files = sorted((out / "runs").rglob("predictions.jsonl"))
+    assert len(files) == 8 and first.stdout.count("siam_from_5: a side of fold") == 2  # four clips of each age
+    head, items = predictions.read(files)
+    by_method = {method: [item for item in items if item.method == method] for method in METHODS}
+    assert head.clips == len(by_method["siam"]) == len(by_method["siam_onset_apex"]) == 48
+    assert {item.kind for item in by_method["siam_posed"]} == {"posed"} and len(by_method["siam_posed"]) == 24
+    assert all(len(by_method[method]) == 48 for method in PHASES) and not by_method["siam_agnostic"]
+    tables = {table["name"]: table for table in json.loads((out / "tables/siam.json").read_text())["tables"]}
+    printed = {row["name"]: row for row in tables["S Table 1"]["records"]}
+    assert printed["spatially indexed"]["columns"]["all"]["printed"] == 4.74
+    assert printed["spatially indexed"]["columns"]["all"]["ours"]["n"] == 48
+    assert printed["spatially agnostic"]["status"] == "not run"
+    assert [row["status"] for row in tables["S Table 4"]["records"]][-1] == "not run"  # no disgust in these data
+    assert all("another data set than ours" in tables[name]["caption"] for name in tables if "Figure" in name)
+    assert (out / "tables/success.png").stat().st_size > 5_000
+    stamps = [path.stat().st_mtime_ns for path in files]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert [path.stat().st_mtime_ns for path in files] == stamps
+
+
+def test_success_counts_what_is_exact_and_ends_at_all() -> None:
+    """Errors of 0, 1.5 and 15 years: a third at once, two thirds from two years, all of them at the end."""
+    items = [Prediction(str(n), "s", 30, "male", "posed", 0, "age", SIAM, 30 + e) for n, e in enumerate((0, 1.5, 15))]
+    shares = rates(items)
+    assert [round(share * 3) for share in shares] == [1, 1] + 13 * [2] + [3]

@@ -1,0 +1,90 @@
+"""Runs of SIAM that are interrupted and go on, and what they say about parts of clips."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from networks import checkpoint
+from networks.siam_config import SiamConfig
+from tests.training import planted_faces
+from training import predictions, train, train_siam
+from training.run_config import ConfigError
+from training.siam_answers import instants_of
+from training.siam_methods import PHASES
+from training.siam_module import SiamOptimisation
+from training.train_siam import SiamRun
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = SiamConfig(channels=(4, 6, 8), hidden=16, features=12, attention_width=5)
+EPOCHS = 6
+RUN = """
+import sys, torch
+from training import train, train_siam
+from networks.siam_config import SiamConfig
+from training.siam_module import SiamOptimisation
+torch.set_num_threads(1)
+train.quiet()
+train_siam.run(train_siam.SiamRun({arguments}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("planted")
+    planted_faces.make(made)
+    return made
+
+
+def config(folder: Path, name: str) -> SiamRun:
+    plan = SiamOptimisation(rate=3e-3, batch=4, epochs=EPOCHS)
+    paths = {"data": str(folder / "clips.csv"), "out": str(folder / name), "cache": str(folder / "cache")}
+    return SiamRun(**paths, network=TINY, optimisation=plan, folds=2, frame_rate_hz=planted_faces.RATE_HZ)
+
+
+def start(run: SiamRun) -> subprocess.Popen:
+    code = RUN.format(arguments=", ".join(f"{name}={value!r}" for name, value in vars(run).items()))
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
+    """kill -9 after an epoch, run again: the answers are those of an undisturbed run; another run is kept out."""
+    undisturbed, killed = config(folder, "undisturbed"), config(folder, "killed")
+    first = start(undisturbed)
+    _, errors = first.communicate()
+    assert first.returncode == 0, errors[-3000:]
+    victim = start(killed)
+    while victim.poll() is None and not (folder / "killed/checkpoints/last.ckpt").exists():
+        time.sleep(0.005)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL and not killed.is_finished
+    second = start(killed)
+    _, errors = second.communicate()
+    assert second.returncode == 0, errors[-3000:]
+    ours, theirs = (predictions.read([folder / name / train.PREDICTIONS])[1] for name in ("killed", "undisturbed"))
+    assert ours == theirs and {item.method for item in ours} == {"siam", *PHASES}
+    provenance = json.loads((folder / "killed/siam/config.json").read_text())["provenance"]
+    assert provenance["epochs"] == EPOCHS
+    assert checkpoint.load_siam(folder / "killed/siam").config == TINY
+    with pytest.raises(ConfigError, match="another run: config differ"):
+        train_siam.run(replace(killed, fold=1))
+
+
+def test_phases_of_a_smile() -> None:
+    """Onset, apex and offset follow each other without a gap; what precedes the smile belongs to none of them."""
+    times = np.arange(60) / 10
+    ratios = 0.5 + 0.2 * np.interp(times, [0, 1, 2, 4, 5, 9], [0, 0, 1, 1, 0, 0])
+    onset, apex, offset = (instants_of([phase], times, ratios) for phase in ("onset", "apex", "offset"))
+    assert 8 <= onset[0] <= 12 and offset[-1] == 59
+    assert np.array_equal(np.concatenate([onset, apex, offset]), np.arange(onset[0], 60))
+    assert 17 <= apex[0] <= 20 and 39 <= apex[-1] <= 43
+    assert np.array_equal(instants_of(["onset", "apex"], times, ratios), np.concatenate([onset, apex]))
+    assert not len(instants_of(["onset"], times, np.full(60, 0.5)))
+    assert not len(instants_of(["apex", "offset"], times[:30], ratios[:30]))

@@ -1,0 +1,173 @@
+"""The experiments on SIAM, unattended: clips -> warped faces -> folds -> every mechanism, module and choice of clips.
+
+    python -m training.siam_study --data DIR --out DIR [--folds N --epochs N --frame-rate HZ --tiny]
+    python -m training.siam_study --data DIR --out DIR --beside runs/study     # the first network's predictions
+
+May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
+
+    runs/<method>/<fold>/    training.train_siam
+    tables/                  training.siam_tables
+    study.json               what was run, the clips that the service would refuse, the runs that were not possible
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from smile.errors import SmileError
+from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
+from training.datasets import Dataset, DatasetError
+from training.predictions import PredictionsError
+from training.run_config import ConfigError
+from training.siam_faces import CACHE, cached
+from training.siam_methods import POSED, TRAINED
+from training.siam_plan import FULL, TINY, SiamPlan
+from training.tables import DISGUST_DATA
+from training.train_siam import SiamRun
+
+RECORD = "study.json"
+
+
+def begin(plan: SiamPlan, out: Path, dataset: Dataset) -> dict[str, Any]:
+    """The record of the study in `out`. Raises ConfigError where it holds another one."""
+    given = {"plan": asdict(plan), "data": {"name": dataset.name, "digest": dataset.digest}}
+    record: dict[str, Any] = json.loads(json.dumps(given))
+    if (out / RECORD).exists():
+        before: dict[str, Any] = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        if differing := [name for name in record if before.get(name) != record[name]]:
+            raise ConfigError(f"{out} holds another study: {', '.join(differing)} differ; choose another --out")
+        record = before
+    return record | {
+        "command": " ".join(["python -m training.siam_study", *sys.argv[1:]]),
+        "commit": run_config.commit(),
+    }
+
+
+def refused(dataset: Dataset, plan: SiamPlan, cache: Path, processes: int | None) -> dict[str, str]:
+    """Fill the cache; clip -> why the service would not answer it."""
+    jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
+    found = parallel.run_all(_prepare, jobs, "faces", processes)
+    return {name: problem for name, problem in sorted(found) if problem}
+
+
+def runs(plan: SiamPlan, data: Path, out: Path, cache: Path) -> list[SiamRun]:
+    """Every run, fold by fold, so that an unfinished study has whole folds."""
+    return [
+        SiamRun(
+            data=str(data),
+            out=str(out / "runs" / method / str(fold)),
+            network=plan.network(method),
+            optimisation=plan.optimisation,
+            method=method,
+            fold=fold,
+            folds=plan.folds,
+            seed=plan.seed,
+            cache=str(cache),
+            frame_rate_hz=plan.frame_rate_hz,
+        )
+        for fold in range(plan.folds)
+        for method in plan.methods
+    ]
+
+
+def study(
+    plan: SiamPlan, data: Path, out: Path, cache: Path, beside: Sequence[Path] = (), processes: int | None = None
+) -> list[str]:
+    """Everything that is not finished; the runs that were not possible, one line each.
+
+    Args:
+        beside: predictions of the first network on the same folds.
+    """
+    dataset = datasets.read(data)
+    if dataset.name == DISGUST_DATA:
+        plan = replace(plan, methods=tuple(method for method in plan.methods if method != POSED))  # all of it is posed
+    out.mkdir(parents=True, exist_ok=True)
+    record = begin(plan, out, dataset)
+    if "refused" not in record:
+        record["refused"] = refused(dataset, plan, cache, processes)
+        _save(record, out)
+    usable = frozenset(clip.name for clip in dataset.clips) - frozenset(record["refused"])
+    configs = runs(plan, data, out, cache)
+    waiting = [config for config in configs if not config.is_finished]
+    results = parallel.run_all(_work, waiting, "runs", processes, _start, (usable,), len(configs) - len(waiting))
+    record["not_possible"] = sorted(problem for problem in results if problem)
+    _save(record, out)
+    written = [Path(config.out) / train.PREDICTIONS for config in configs if config.is_finished]
+    siam_tables.write([*written, *(evaluate.found(beside) if beside else ())], out / "tables")
+    return list(record["not_possible"])
+
+
+def _save(record: dict[str, Any], out: Path) -> None:
+    partial = out / f"{RECORD}.partial"
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(out / RECORD)
+
+
+def _prepare(job: tuple[str, Path, Path, float]) -> tuple[str, str]:
+    name, path, cache, frame_rate_hz = job
+    try:
+        cached(path, cache, frame_rate_hz)
+    except SmileError as error:
+        return name, str(error)
+    return name, ""
+
+
+_usable: frozenset[str]
+
+
+def _start(usable: frozenset[str]) -> None:
+    global _usable
+    train.quiet()
+    _usable = usable
+
+
+def _work(config: SiamRun) -> str | None:
+    """Train; why that was not possible, since one failed run must not end the others."""
+    try:
+        train_siam.run(config, _usable)
+    except train_siam.Failure as error:
+        return f"{config.method} fold {config.fold}: {error}"
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.siam_study", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of UvA-NEMO, or a manifest")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tiny", action="store_true", help="the chain in small: numbers without meaning")
+    parser.add_argument(
+        "--beside", type=Path, nargs="+", default=(), help="predictions of the first network, or folders"
+    )
+    parser.add_argument("--methods", nargs="+", choices=TRAINED, help="instead of all")
+    parser.add_argument("--folds", type=int, help="instead of the plan's")
+    parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--rate", type=float, help="learning rate, instead of the plan's")
+    parser.add_argument("--batch", type=int, help="clips, instead of the plan's")
+    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    given = parser.parse_args(arguments)
+    plan = TINY if given.tiny else FULL
+    changes = {name: getattr(given, name) for name in ("epochs", "rate", "batch") if getattr(given, name)}
+    plan = replace(
+        plan,
+        methods=tuple(given.methods or plan.methods),
+        folds=given.folds or plan.folds,
+        frame_rate_hz=given.frame_rate or plan.frame_rate_hz,
+        optimisation=replace(plan.optimisation, **changes),
+    )
+    try:
+        problems = study(plan, given.data, given.out, given.cache, given.beside, given.processes)
+    except (*train_siam.Failure, DatasetError, PredictionsError, parallel.WorkerDied) as error:
+        sys.exit(f"error: {error}")
+    for problem in problems:
+        print(f"not possible: {problem}")
+    print(given.out / "tables" / "siam.html")
+
+
+if __name__ == "__main__":
+    main()

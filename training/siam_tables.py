@@ -1,0 +1,134 @@
+"""The experiments on SIAM (SPEC B4) from per-clip predictions: tables with the printed numbers beside ours, and curves.
+
+    python -m training.siam_tables runs/siam_study [runs/study] --out docs/results/siam
+
+| file | holds |
+|---|---|
+| siam.json, siam.md, siam.html | S Tables 1-4, S Figures 6-8, tests |
+| success.svg, success.png | S Figure 7: how many clips have an error of at most so many years |
+
+Predictions of the first network, made on the same folds, stand beside SIAM's where they are given.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import evaluate, predictions, report, siam_curves, statistics, tables
+from training.predictions import Header, Prediction, PredictionsError
+from training.published import paper
+from training.report import Table
+from training.siam_methods import FROM, SIAM
+from training.tables import OURS, Results
+
+NAMES = {SIAM: "SIAM", OURS: "FDIN", "siam_cnn": "convolutions alone"}
+"""Methods that are compared clip by clip, where they were run."""
+YEARS = tuple(range(16))
+BETTER_TO = 9
+"""Up to this error S Figure 7 shows SIAM above the others, in years."""
+
+
+def age_tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
+    """Every table of S, whether anything was run or not; ours from the predictions of age."""
+    results = tables.by_method(items)
+    caption = tables.caption(header)
+    printed = {name: table for name, table in paper()["tables"].items() if name.startswith("S ")}
+    made = [tables.comparison(name, table, header, results, caption) for name, table in printed.items()]
+    made += [success(results, caption), least_clips(results, caption), *tables.subdivisions("age", results, caption)]
+    ours = results.get(("age", SIAM), [])
+    pairs = [
+        (f"{SIAM} vs {method}", statistics.compare(ours, other))
+        for (trait, method), other in results.items()
+        if trait == "age" and method not in (SIAM, *FROM) and ours and other
+    ]
+    return made + tables.differences("age", pairs, caption)
+
+
+def rates(items: Sequence[Prediction]) -> list[float]:
+    """Share of the clips whose error is at most each of YEARS."""
+    errors = np.array([item.error() for item in items])
+    return [float((errors <= years).mean()) for years in YEARS]
+
+
+def success(results: Results, caption: str) -> Table:
+    """S Figure 7, of which the paper prints no number."""
+    rows, records = [], []
+    for method, name in NAMES.items():
+        found = results.get(("age", method), [])
+        shares = rates(found) if found else []
+        texts = [f"{100 * share:.1f}" for share in shares] or [tables.NOT_RUN] * len(YEARS)
+        rows.append((f"{name} ({len(found)} clips)", *texts))
+        records.append({"method": method, "clips": len(found), "years": YEARS, "shares": shares})
+    text = (
+        f"Percent of the clips. {caption.replace(' (± standard error, clips in brackets)', '')} "
+        f"The paper prints a curve without numbers, on which SIAM lies above the others up to {BETTER_TO} years."
+    )
+    columns = ("method", *(f"≤ {years}" for years in YEARS))
+    return Table("S Figure 7", "Clips with an error of at most so many years", text, columns, tuple(rows), records)
+
+
+def least_clips(results: Results, caption: str) -> Table:
+    """S Figure 8: ages with few clips left out, the network trained anew on the rest."""
+    everyone, first = (results.get(("age", method), []) for method in (SIAM, OURS))
+    rows: list[tuple[str, ...]] = []
+    records: list[dict[str, Any]] = []
+    for method, least in FROM.items():
+        found = results.get(("age", method), [])
+        kept = {item.clip for item in found}
+        cells: list[str] = []
+        record: dict[str, Any] = {"least": least, "clips": len(found)}
+        for label, items in (("anew", found), ("whole", everyone), ("fdin", first)):
+            mean = statistics.mean([item for item in items if item.clip in kept])
+            cells.append(tables.NOT_RUN if mean is None else f"{mean.value:.2f}")
+            record[label] = None if mean is None else asdict(mean)
+        test = statistics.compare(found, first)[0] if found and first else None
+        cells.append("–" if test is None or test.p is None else f"{test.p:.4f}")
+        rows.append((str(least), str(len(found)), *cells))
+        records.append(record | {"p": test and test.p})
+    text = (
+        f"Years. {caption} The paper prints a curve without numbers: SIAM is better than the others (p < 0.01) where "
+        "every age has more than 5 clips. The split is that of all clips."
+    )
+    columns = (
+        "clips of each age, at least",
+        "clips",
+        "SIAM trained on these alone",
+        "SIAM trained on all, the same clips",
+        "FDIN, the same clips",
+        "p, first against last, paired t over clips",
+    )
+    return Table("S Figure 8", "Ages with few clips left out", text, columns, tuple(rows), records)
+
+
+def write(paths: Sequence[Path], folder: Path) -> None:
+    """Read the predictions and write everything. Raises PredictionsError."""
+    header, items = predictions.read(paths)
+    items = [item for item in items if item.trait == "age"]
+    warning = tables.warning(header)
+    title = f"SIAM on {header.data_set}"
+    report.write(folder, "siam", title, asdict(header), age_tables(header, items), warning)
+    results = tables.by_method(items)
+    curves = {name: rates(found) for method, name in NAMES.items() if (found := results.get(("age", method)))}
+    if curves:
+        siam_curves.write(folder / "success", curves, YEARS, header)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.siam_tables", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("predictions", type=Path, nargs="+", help="predictions.jsonl, or folders that hold some")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    try:
+        write(evaluate.found(options.predictions), options.out)
+    except (PredictionsError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(options.out / "siam.html")
+
+
+if __name__ == "__main__":
+    main()
