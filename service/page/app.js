@@ -11,7 +11,7 @@ const SECTIONS = ["start", "camera", "work", "failure", "result"];
 const TITLE = document.title;
 
 let clip = null;
-let mirrored = false;
+let asked = {};
 let running = new AbortController();
 
 function show(section) {
@@ -37,9 +37,12 @@ function restart() {
   show("start");
 }
 
-async function read(chosen, isMirrored) {
+const chosenNetwork = () => document.querySelector("#networks input:checked").value;
+
+// `how`: what is asked for whenever this clip is sent.
+async function read(chosen, how) {
   const signal = stop();
-  [clip, mirrored] = [chosen, isMirrored];
+  [clip, asked] = [chosen, how];
   const started = performance.now();
   const clock = setInterval(() => { $("elapsed").textContent = `· ${Math.round((performance.now() - started) / 1000)} s`; }, 1000);
   $("elapsed").textContent = "";
@@ -47,8 +50,8 @@ async function read(chosen, isMirrored) {
   onSent(0);
   show("work");
   try {
-    const asked = { explain: true, picture: true, top: "all", mirrored };
-    const answer = await readAsJob(clip, asked, { signal, onSent, onProgress });
+    const whole = { ...asked, explain: true, picture: true, top: "all" };
+    const answer = await readAsJob(clip, whole, { signal, onSent, onProgress });
     showResult(answer);
     show("result");
   } catch (error) {
@@ -70,7 +73,7 @@ function onSent(share) {
 
 function onProgress({ state, fraction }) {
   if (state === "queued") showStage("Waiting for a free place", null);
-  else showStage("Following the face and weighing its regions", fraction);
+  else showStage(asked.network === "siam" ? "Following the face" : "Following the face and weighing its regions", fraction);
 }
 
 function fail(error) {
@@ -109,7 +112,7 @@ async function startRecording() {
   $("start-recording").disabled = true;
   try {
     const recording = await record($("preview").srcObject, $("guide"), $("guide-progress"), signal);
-    read(recording, false);  // the preview is mirrored, the recording is not
+    read(recording, { mirrored: false, network: chosenNetwork() });  // the preview is mirrored, the recording is not
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   }
@@ -123,11 +126,11 @@ function save(blob, name) {
 
 async function saveDrawn(what, extension, parameters) {
   const { signal } = running;
-  const trait = document.querySelector("#trait-switch input:checked").value;
+  const trait = document.querySelector("#trait-switch input:checked")?.value;
   $("save-status").textContent = `Drawing the ${what} …`;
   try {
-    const drawn = await send(what, clip, { ...parameters, format: extension, trait, mirrored }, { signal, as: "blob" });
-    save(drawn, `smile-${trait}.${extension}`);
+    const drawn = await send(what, clip, { ...parameters, ...asked, ...(trait && { trait }), format: extension }, { signal, as: "blob" });
+    save(drawn, `smile-${trait ?? "siam"}.${extension}`);
     $("save-status").textContent = `The ${what} is saved.`;
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -142,7 +145,7 @@ function saveFigure(format) {
 }
 
 function take(files) {
-  if (files?.length) read(files[0], $("mirrored").checked);
+  if (files?.length) read(files[0], { mirrored: $("mirrored").checked, network: chosenNetwork() });
 }
 
 $("choose").addEventListener("click", () => $("file").click());
@@ -150,7 +153,7 @@ $("file").addEventListener("change", () => take($("file").files));
 $("record").addEventListener("click", useCamera);
 $("start-recording").addEventListener("click", startRecording);
 for (const id of ["stop-camera", "cancel", "other", "new"]) $(id).addEventListener("click", restart);
-$("again").addEventListener("click", () => read(clip, mirrored));
+$("again").addEventListener("click", () => read(clip, asked));
 $("save-png").addEventListener("click", () => saveFigure("png"));
 $("save-svg").addEventListener("click", () => saveFigure("svg"));
 $("save-film").addEventListener("click", () => saveDrawn("film", "mp4", {}));
@@ -181,6 +184,7 @@ async function showCard() {
   if (!response.ok) return;
   const card = await response.json();
   $("notice").textContent = card.notice;
+  $("networks").hidden = !card.siam;
   const fields = {
     Model: `${card.name}, version ${card.version}`,
     "Trained on": card.trained_on ?? "nothing: the weights are untrained",
@@ -188,6 +192,11 @@ async function showCard() {
     Answers: card.traits.join(", "),
     Interval: card.interval_coverage ? `holds the age of ${Math.round(100 * card.interval_coverage)} in 100` : "never calibrated",
     Runs: card.provider,
+    ...(card.siam && {
+      "Second network": `${card.siam.name}, version ${card.siam.version}`,
+      "Its training": card.siam.trained_on ?? "none: the weights are untrained",
+      "Its licence": card.siam.licence,
+    }),
   };
   $("card-fields").replaceChildren(...Object.entries(fields).flatMap(([name, value]) => [
     Object.assign(document.createElement("dt"), { textContent: name }),

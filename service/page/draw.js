@@ -91,35 +91,59 @@ const MOMENTS = [["onset", "onset_s"], ["apex", "apex_s"], ["offset", "offset_s"
 
 // `width` is that of the drawing in pixels, so that its text has one size everywhere.
 export function drawCourse(svg, width, picture, smile) {
-  const [left, right, top, bottom] = [44, width - 10, 64, 196];
+  const box = { left: 44, right: width - 10, top: 64, bottom: 196 };
+  const { left, right, bottom } = box;
   svg.setAttribute("viewBox", `0 0 ${width} 230`);
   const measured = picture.times_s.map((t, i) => [t, picture.mouth_ratios[i]]).filter(([, ratio]) => ratio !== null);
   const ratios = measured.map(([, ratio]) => ratio);
   const spare = Math.max(0.02, (0.2 - (Math.max(...ratios) - Math.min(...ratios))) / 2);
   const [low, high] = [Math.min(...ratios) - spare, Math.max(...ratios) + spare];
   const [first, last] = [picture.times_s[0], picture.times_s.at(-1)];
-  const x = (t) => left + (right - left) * (t - first) / (last - first || 1);
-  const y = (ratio) => bottom - (bottom - top) * (ratio - low) / (high - low);
+  const { x, y } = scales(box, [first, last], [low, high]);
   const parts = [];
   for (const ratio of ticks(low, high, 3)) {
     parts.push(make("line", { class: "grid", x1: left, x2: right, y1: y(ratio), y2: y(ratio) }));
     parts.push(make("text", { x: left - 8, y: y(ratio) + 4, "text-anchor": "end" }, ratio.toFixed(2)));
   }
   for (const t of ticks(first, last, width / 70)) parts.push(make("text", { x: x(t), y: bottom + 22, "text-anchor": "middle" }, `${t} s`));
-  let end = -Infinity;
-  let level = 0;
-  for (const [word, key] of MOMENTS.filter(([, name]) => smile[name] !== null)) {
-    const label = Math.min(Math.max(x(smile[key]), 60), width - 56);
-    level = label - 56 < end ? level + 1 : 0;
-    end = label + 56;
-    const height = top - 12 - 20 * level;
-    parts.push(make("line", { class: "at", x1: x(smile[key]), x2: x(smile[key]), y1: height + 5, y2: bottom }));
-    parts.push(make("text", { class: "moment", x: label, y: height, "text-anchor": "middle" }, `${word} ${smile[key].toFixed(2)} s`));
-  }
+  parts.push(...moments(smile, x, width, box));
   parts.push(make("path", { class: "line", d: measured.map(([t, ratio], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(ratio).toFixed(1)}`).join("") }));
   const shown = measured.find(([t]) => t >= picture.face_s);
   if (shown) parts.push(make("circle", { class: "shown", cx: x(shown[0]), cy: y(shown[1]), r: 6 }));
   svg.replaceChildren(...parts);
+}
+
+// Lines and labels at onset, apex and offset; a label that would touch the one before goes a line higher.
+export function moments(smile, x, width, { top, bottom }) {
+  let end = -Infinity;
+  let level = 0;
+  return MOMENTS.filter(([, key]) => smile[key] !== null).flatMap(([word, key]) => {
+    const label = Math.min(Math.max(x(smile[key]), 60), width - 56);
+    level = label - 56 < end ? level + 1 : 0;
+    end = label + 56;
+    const height = top - 12 - 20 * level;
+    return [
+      make("line", { class: "at", x1: x(smile[key]), x2: x(smile[key]), y1: height + 5, y2: bottom }),
+      make("text", { class: "moment", x: label, y: height, "text-anchor": "middle" }, `${word} ${smile[key].toFixed(2)} s`),
+    ];
+  });
+}
+
+export function scales({ left, right, top, bottom }, [first, last], [low, high]) {
+  return {
+    x: (value) => left + (right - left) * (value - first) / (last - first || 1),
+    y: (value) => bottom - (bottom - top) * (value - low) / (high - low || 1),
+  };
+}
+
+const fitted = new Map();
+
+// Draws into `svg` for its width, now and whenever that changes; the next call for it takes the place of this one.
+export function fit(svg, draw) {
+  fitted.get(svg)?.disconnect();
+  const observer = new ResizeObserver(([entry]) => { if (entry.contentRect.width) draw(entry.contentRect.width); });
+  fitted.set(svg, observer);
+  observer.observe(svg);
 }
 
 export function ticks(low, high, most) {

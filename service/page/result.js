@@ -1,6 +1,7 @@
 // What an answer looks like.
 
-import { colour, drawCourse, drawFace, drawInterval, scaleOf } from "./draw.js";
+import { showInterval, showSiam } from "./attention.js";
+import { colour, drawCourse, drawFace, fit, scaleOf } from "./draw.js";
 import { WARNINGS, named, region, signed } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,8 +16,6 @@ function element(tag, properties = {}, ...children) {
 
 const span = (className, ...children) => element("span", { className }, ...children);
 
-let drawing = null;
-
 export function showResult(answer) {
   $("result").answer = answer;
   $("warnings").replaceChildren(...answer.clip.warnings.map(({ code, message }) => {
@@ -25,13 +24,13 @@ export function showResult(answer) {
   }));
   showAge(answer.age);
   showGender(answer.gender);
-  showSwitch(answer);
-  const { smile } = answer.clip;
-  drawing?.disconnect();
-  drawing = new ResizeObserver(([entry]) => {
-    if (entry.contentRect.width) drawCourse($("course"), entry.contentRect.width, answer.picture, smile);
-  });
-  drawing.observe($("course"));
+  showSiam(answer);
+  const traits = ["age", "gender"].filter((trait) => answer[trait]);
+  for (const id of ["relations", "movement", "save-film"]) $(id).hidden = !traits.length;
+  for (const label of $("trait-switch").querySelectorAll("label")) label.remove();
+  if (!traits.length) return;
+  showSwitch(answer, traits);
+  fit($("course"), (width) => drawCourse($("course"), width, answer.picture, answer.clip.smile));
   $("course-words").textContent = courseInWords(answer);
 }
 
@@ -39,11 +38,7 @@ function showAge(age) {
   $("age-card").hidden = !age;
   if (!age) return;
   $("age-years").textContent = age.years.toFixed(0);
-  const { interval } = age;
-  $("age-interval").replaceChildren(...(interval
-    ? [drawInterval(age.years, interval), element("p", { className: "hint", textContent:
-        `${interval.low.toFixed(0)} to ${interval.high.toFixed(0)} years: such intervals hold the age of ${Math.round(100 * interval.coverage)} in 100 people of the calibration set.` })]
-    : [element("p", { className: "hint", textContent: "No interval: these weights were never calibrated." })]));
+  showInterval($("age-interval"), age);
 }
 
 function showGender(gender) {
@@ -53,8 +48,7 @@ function showGender(gender) {
   $("gender-probability").textContent = `${Math.round(100 * gender.probability)} %`;
 }
 
-function showSwitch(answer) {
-  const traits = ["age", "gender"].filter((trait) => answer[trait]);
+function showSwitch(answer, traits) {
   const choices = traits.map((trait, i) => {
     const input = element("input", { type: "radio", name: "trait", value: trait, checked: i === 0 });
     input.addEventListener("change", () => showRelations(answer, trait));

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import httpx
@@ -22,7 +23,7 @@ from tests.service.conftest import DEMO, Serve, serve
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 AXE = "axe-core-4.10.3"
 OWN_BYTES = 200_000
-TAB, ENTER = "\ue004", "\ue007"
+TAB, ENTER, DOWN = "\ue004", "\ue007", "\ue015"
 
 in_chromium = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
 
@@ -290,6 +291,69 @@ def axe() -> str:
         script = package.extractfile("package/axe.min.js")
         assert script is not None
         return script.read().decode()
+
+
+def _read_by(window: Browser, network: str) -> dict[str, Any]:
+    """What the page shows, opened before, after the chosen network has read the demo clip."""
+    window.click(f"#networks input[value={network}]")
+    window.upload("#file", DEMO)
+    window.wait(lambda: window.shown("#result") or window.shown("#failure"))
+    assert window.shown("#result"), window.text("#failure")
+    body = window.run("return document.querySelector('#result').answer")
+    window.wait(lambda: window.run("return document.querySelector('#weights').children.length"))
+    return dict(body)
+
+
+@in_chromium
+def test_shows_what_siam_says(start: Browser) -> None:
+    """Chosen by the keyboard: its age, faces under their heat, a bar for every frame; nothing of the other network."""
+    start.run("document.querySelector('#networks input').focus()")
+    start.press(DOWN)
+    body = _read_by(start, "siam")
+    assert start.text("#siam-years") == f"{body['siam']['age']['years']:.0f}"
+    assert not any(start.shown(part) for part in ("#age-card", "#gender-card", "#relations", "#movement", "#save-film"))
+    assert not start.shown("#apart")
+    shown = start.run(
+        "return [...document.querySelectorAll('#attended img')].map((img) => [img.alt, img.naturalWidth])"
+    )
+    assert len(shown) == len(body["siam"]["picture"])
+    for (words, width), frame in zip(shown, body["siam"]["picture"], strict=True):
+        assert f"{frame['time_s']:.2f} s" in words and width == 114
+    assert start.run("return document.querySelectorAll('#weights .bar').length") == len(body["siam"]["frames"])
+    strongest = max(body["siam"]["frames"], key=lambda frame: frame["weight"])
+    assert f"{strongest['time_s']:.2f} s counted most" in start.text("#weights-words")
+    start.click("#save-svg")
+    figure = start.downloads / "smile-siam.svg"
+    start.wait(figure.exists)
+    assert "what it looked at" in figure.read_text()
+
+
+@in_chromium
+def test_shows_both_and_how_far_they_are_apart(start: Browser, axe: str) -> None:
+    """All of the one and of the other, accessible in every look; the next clip by the first alone shows that alone."""
+    body = _read_by(start, "both")
+    assert all(start.shown(part) for part in ("#age-card", "#siam-card", "#apart", "#relations", "#attention-card"))
+    assert f"{abs(body['disagreement']['years']):.1f} years" in start.text("#apart")
+    for look in ({}, {"dark": True}, {"width": 390, "height": 844}):
+        start.look(**look)  # type: ignore[arg-type]
+        assert _violations(start, axe) == []
+        assert start.run("return document.documentElement.scrollWidth <= innerWidth")
+    start.look()
+    start.click("#new")
+    start.click("#networks input[value=fdin]")
+    start.upload("#file", DEMO)
+    start.wait(lambda: start.shown("#result"))
+    assert start.shown("#relations") and not start.shown("#attention-card") and not start.shown("#siam-card")
+
+
+@in_chromium
+def test_offers_no_network_that_is_not_there(window: Browser, gateway: Serve, model_repository: Path) -> None:
+    """A service with the interpreter alone has nothing to choose from."""
+    window.look()
+    window.open(str(gateway(model_repository=model_repository).base_url))
+    window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
+    assert not window.shown("#networks")
+    assert window.errors() == []
 
 
 def _violations(window: Browser, axe: str) -> list[str]:
