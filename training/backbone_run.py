@@ -35,7 +35,7 @@ class Plan:
     images: int = 400_000
     seconds: float | None = None
     batch: int = 32
-    rate: float = 1e-3
+    rate: float = 4e-4
     weight_decay: float = 0.05
     warm_up: float = 0.04
     cool_down: float = 0.8
@@ -101,16 +101,11 @@ class Run:
     @classmethod
     def start(cls, plan: Plan, device: torch.device, shards: int = 1) -> "Run":
         torch.manual_seed(plan.seed)
-        network = StillNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = StillNetwork().to(device)
         decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(
-            groups,
-            lr=plan.rate,
-            weight_decay=plan.weight_decay,
-            fused=True,
-        )
+        optimiser = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay)
         network.train()
         replicas = [_replica(network) for _ in range(shards - 1)]
         return cls(plan, network, copy.deepcopy(network), optimiser, replicas, ThreadPoolExecutor(shards))
