@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from training import backbone, stills
@@ -112,6 +113,19 @@ def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> Non
             assert torch.equal(network.layers.state_dict()[name], tensor), name
     for mine, other in zip(second.replicas[0].layers.buffers(), first.average.layers.buffers(), strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_step_follows_the_gradient(shards: int) -> None:
+    """The first step of AdamW is the sign of each weight's own gradient, whatever lies how in memory."""
+    run = Run.start(TINY, torch.device("cpu"), shards)
+    before = {name: tensor.detach().clone() for name, tensor in run.network.named_parameters()}
+    frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
+    run.step(frames, torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1]))
+    for name, tensor in run.network.named_parameters():
+        assert tensor.grad is not None
+        step = (before[name] - tensor.detach()).flatten()
+        assert float(cosine_similarity(step, tensor.grad.sign().flatten(), dim=0)) > 0.95, name
 
 
 def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
