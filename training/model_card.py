@@ -208,9 +208,7 @@ def _siam(report: Report) -> str:
     rows = ["| | n | MAE | Bias | Coverage % | Width |", "|---|---|---|---|---|---|"]
     groups = {"as shipped (int8)": report["shipped"], "float32": report["float32"]}
     groups |= {
-        f"{KINDS[kind].lower()}: {name}": found
-        for kind in ("decade", "gender", "race_label")
-        for name, found in report["slices"][kind].items()
+        f"{KINDS[kind].lower()}: {name}": found for kind, of in report["slices"].items() for name, found in of.items()
     }
     for name, found in groups.items():
         rows.append(

@@ -8,7 +8,7 @@ Run it after training.weights, with the same options; it may be interrupted and 
     checkpoints/        training.siam_module, to go on from
     network.pt          what training selected
     release/            what `python -m export --network siam` takes, with the interval
-    model_repository/   siam_frames and siam_sequence
+    model_repository/   siam_frames and siam_sequence, with the evaluation in their card
     evaluation.json     errors, coverage, what int8 costs, against the first network on the same smiles
 
     python -m training.siam_weights [the options of training.weights]
@@ -17,7 +17,7 @@ Run it after training.weights, with the same options; it may be interrupted and 
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,14 @@ from export import siam as siam_release
 from export.release import CARD
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
-from smile.card import Card
+from smile.card import AgeInterval, Card
 from training import calibrate, model_card, siam_stills, still_split, train, weights
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.run_config import commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
 from training.simulated_clips import PARTS, order
+from training.stills import Stills
 
 NAME = "siam-compact-utkface"
 FOLDER = "siam"
@@ -102,12 +103,13 @@ class SiamWeights:
 
     def run(self) -> Report:
         """Everything that is not finished; the report."""
-        network = self.train()
-        release = self.calibrate(network)
-        repository = self.export(release)
-        report = self.evaluate(release, repository)
+        release = self.calibrate(self.train())
+        report = self.evaluate(release, self.export(release, "draft_repository"))
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         model_card.write(self.first.out)
+        release = replace(release, card=replace(release.card, report=report))
+        siam_release.save(release, self.out / "release", self._provenance())
+        self.export(release, "model_repository")
         return report
 
     def train(self) -> Siam:
@@ -170,8 +172,8 @@ class SiamWeights:
             siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
         return siam_release.load(directory)
 
-    def export(self, release: siam_release.SiamRelease) -> Path:
-        repository = self.out / "model_repository"
+    def export(self, release: siam_release.SiamRelease, name: str) -> Path:
+        repository = self.out / name
         if not (repository / "siam_sequence" / "1").exists():
             shutil.rmtree(repository, ignore_errors=True)
             faces = np.concatenate(
@@ -198,16 +200,9 @@ class SiamWeights:
         with np.load(first.out / "evaluation" / "test.npz") as found:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
-        slices = sliced(as_shipped, first.data, interval)
-        return {
-            "provenance": self._provenance(),
-            "float32": _of_age(score(exact, first.data, interval)),
-            "shipped": _of_age(score(as_shipped, first.data, interval)),
-            "shipped_minus_float32": _of_age(compare(as_shipped, exact, first.data)),
-            "minus_first_network": _of_age(compare(exact, other, first.data)),
-            "slices": {kind: {name: _of_age(found) for name, found in of.items()} for kind, of in slices.items()},
-            "repository_bytes": sum(path.stat().st_size for path in repository.rglob("*") if path.is_file()),
-        }
+        size = sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
+        found = scores(exact, as_shipped, other, first.data, interval)
+        return {"provenance": self._provenance(), **found, "repository_bytes": size}
 
     def _provenance(self) -> Report:
         first = self.first
@@ -218,6 +213,23 @@ class SiamWeights:
             "stills": min(first.plan.stills, len(first.parts["train"])),
             "smiles": {part: len(first.clips(part)) for part in PARTS},
         }
+
+
+def scores(
+    exact: Answers, shipped: Answers, first: Answers, data: Stills, interval: AgeInterval | None
+) -> dict[str, Report]:
+    """Errors and coverage of SIAM's answers in float32 and as shipped; less those of the first network."""
+    slices = sliced(shipped, data, interval)
+    return {
+        "float32": _of_age(score(exact, data, interval)),
+        "shipped": _of_age(score(shipped, data, interval)),
+        "shipped_minus_float32": _of_age(compare(shipped, exact, data)),
+        "minus_first_network": _of_age(compare(exact, first, data)),
+        "slices": {
+            kind: {name: _of_age(found) for name, found in slices[kind].items()}
+            for kind in ("decade", "gender", "race_label")
+        },
+    }
 
 
 @torch.inference_mode()

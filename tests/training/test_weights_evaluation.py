@@ -11,6 +11,7 @@ from smile.card import AgeInterval, Card
 from training.evaluate_clips import Answers, compare, halves, score, sliced
 from training.evaluate_stills import CORRUPTIONS, evaluate
 from training.model_card import key_numbers, markdown
+from training.siam_weights import scores
 from training.still_network import FrameHead
 from training.stills import STORED_PX, Stills
 from training.weights_evaluation import targets
@@ -125,6 +126,21 @@ def test_card_says_what_the_report_says(data: Stills) -> None:
     other["clips"]["shipped"]["mae"]["value"] = 7.77
     assert "7.77" not in text and "7.77" in markdown(other, card)
     assert key_numbers(other)["test_clips"]["mae"]["value"] == 7.77
+
+
+def test_the_card_has_a_section_on_siam(data: Stills) -> None:
+    """What it is worth alone and against the first network, on the same smiles; nothing about gender."""
+    exact, first = answers(data, 6.25, 0.5), answers(data, 4.0, 0.9)
+    found = scores(exact, exact, first, data, INTERVAL) | {
+        "provenance": {"stills": 1234, "smiles": {"train": 56}},
+        "repository_bytes": 2_500_000,
+    }
+    assert found["minus_first_network"]["mae"]["value"] == pytest.approx(2.25)
+    card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
+    section = markdown(report(data), card, found).split("## SIAM")[1].split("## ")[0]
+    for needed in ("1,234 training stills", "56 simulated smiles", "6.25", "2.25 (2.25 to 2.25)", "2.5 MB", "0-9"):
+        assert needed in section, needed
+    assert "ccuracy" not in section and "## SIAM" not in markdown(report(data), card)
 
 
 def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
