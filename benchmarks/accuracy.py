@@ -30,7 +30,8 @@ from smile.decoding import Limits
 from smile.errors import SmileError
 from smile.regions import REGIONS
 from smile.sampling import MIN_SAMPLES
-from smile.tensors import BACKBONE, GENDERS, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks, bucket
+from smile.sequence import padded
+from smile.tensors import BACKBONE, GENDERS, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks
 
 FEMALE = GENDERS.index("female")
 HALF = 0.6
@@ -69,9 +70,7 @@ class Recorder:
 
 async def relate(backend: Backend, regions: NDArray[np.float16]) -> dict[str, float]:
     """Years and probability of female of one sequence (T, 9, 2048)."""
-    padded = np.zeros((1, bucket(len(regions)), *regions.shape[1:]), regions.dtype)
-    padded[0, : len(regions)] = regions
-    feeds = {"regions": padded, "frame_count": np.array([len(regions)]), "region_mask": MASKS[None, :1]}
+    feeds = {"regions": padded(regions), "frame_count": np.array([len(regions)]), "region_mask": MASKS[None, :1]}
     found = await backend.run(RELATIONS, feeds)
     return {"age": float(found["age"][0, 0]), "female": float(found["gender"][0, 0, FEMALE])}
 
@@ -84,9 +83,8 @@ async def relate_crops(backend: Backend, clip: Mapping[str, NDArray]) -> dict[st
 async def attend_faces(backend: Backend, clip: Mapping[str, NDArray]) -> dict[str, float]:
     """SIAM's answer to a clip's warped faces."""
     appearance = (await _in_blocks(backend, SIAM_FRAMES, clip["faces"]))["appearance"]
-    padded = np.zeros((1, bucket(len(appearance)), *appearance.shape[1:]), appearance.dtype)
-    padded[0, : len(appearance)] = appearance
-    found = await backend.run(SIAM_SEQUENCE, {"appearance": padded, "frame_count": np.array([len(appearance)])})
+    feeds = {"appearance": padded(appearance), "frame_count": np.array([len(appearance)])}
+    found = await backend.run(SIAM_SEQUENCE, feeds)
     return {"age": float(found["age"][0, 0])}
 
 

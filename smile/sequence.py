@@ -111,16 +111,16 @@ class Stretch:
     def inputs(self, masks: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
         """Feeds of the relations graph for one clip, padded to a bucket; `masks` is (M, 9)."""
         regions, frame_count, region_mask = (tensor.name for tensor in RELATIONS.inputs)
-        return {regions: _padded(self.features), frame_count: np.array([self.frame_count]), region_mask: masks[None]}
+        return {regions: padded(self.features), frame_count: np.array([self.frame_count]), region_mask: masks[None]}
 
     def siam_inputs(self, appearance: NDArray[np.float16]) -> dict[str, NDArray[np.generic]]:
         """Feeds of SIAM's graph over time; `appearance` is that of each frame, (F, 256)."""
         name, frame_count = (tensor.name for tensor in SIAM_SEQUENCE.inputs)
-        return {name: _padded(appearance[self.frame_of]), frame_count: np.array([self.frame_count])}
+        return {name: padded(appearance[self.frame_of]), frame_count: np.array([self.frame_count])}
 
 
-def _padded(instants: NDArray[np.float16]) -> NDArray[np.float16]:
+def padded(instants: NDArray[np.float16]) -> NDArray[np.float16]:
     """(T, ...) -> (1, bucket, ...), zero where nothing is."""
-    padded = np.zeros((1, bucket(len(instants)), *instants.shape[1:]), instants.dtype)
-    padded[0, : len(instants)] = instants
-    return padded
+    filled = np.zeros((1, bucket(len(instants)), *instants.shape[1:]), instants.dtype)
+    filled[0, : len(instants)] = instants
+    return filled

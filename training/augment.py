@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from smile import alignment
 
 DEGRADED = 0.25
-"""Share of the views that lose more than framing and light: with all of them a network underfits."""
+"""Share of the views that lose more than framing and light."""
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 

@@ -16,6 +16,7 @@ Trials are independent, run in parallel, and kept when they are finished.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,14 +35,15 @@ from smile.course import smile_course
 from smile.frontal_shape import SIDE_PX
 from smile.smoothing import smoothed
 from training import datasets, siam_truth_tables
-from training.parallel import run_all
+from training.datasets import DatasetError
+from training.parallel import WorkerDied, run_all
 from training.planted import AGES
 from training.siam_faces import CACHE, FaceClips, readable
 from training.siam_planted import AREAS, inside, plant, strength
 
 CONDITIONS = {"where": ("alone", "decoys"), "when": ("smile", "always")}
 SMALL = {"channels": (8, 16, 16), "hidden": 64, "features": 32, "attention_width": 16}
-"""Layers of the networks: a quarter of the compact width, at which a trial takes a minute of one core."""
+"""Layers of the networks: a quarter of the compact width, at which a trial takes seconds."""
 WHERE_FRAMES = 2
 SMILE_FRAMES = 2
 REST_FRAMES = round(SMILE_FRAMES * (1 / siam_truth_tables.SMILE_SHARE - 1))
@@ -202,16 +204,8 @@ def trials(seeds: int, steps: int) -> list[Trial]:
     return found
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.siam_truth", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="a simulated set, or any other")
-    parser.add_argument("--out", type=Path, default=Path("runs/siam_truth"))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=250, help=f"of {BATCH} sequences each")
-    parser.add_argument("--frame-rate", type=float, default=12.5, help="Hz of the sampling grid")
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--processes", type=int)
-    given = parser.parse_args(arguments)
+def examine(given: argparse.Namespace) -> None:
+    """Every trial that is not finished, and the tables. Raises DatasetError, WorkerDied."""
     dataset = datasets.read(given.data)
     clips = FaceClips(readable(dataset.clips, given.cache, given.frame_rate), given.cache, given.frame_rate)
     everyone = people(clips)
@@ -219,6 +213,8 @@ def main(arguments: list[str] | None = None) -> None:
     tested = set(subjects[::4])
     training = [person for person in everyone if person.subject not in tested]
     test = [person for person in everyone if person.subject in tested]
+    if not (training and test):
+        raise DatasetError(f"{given.data}: a smile between frames at rest is seen of {len(subjects)} people only")
     folder = given.out / "trials"
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(trial, folder / f"{trial.name}.json") for trial in trials(given.seeds, given.steps)]
@@ -234,6 +230,22 @@ def main(arguments: list[str] | None = None) -> None:
         "options": {key: str(value) for key, value in vars(given).items()},
     }
     siam_truth_tables.write(given.out, about, records)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.siam_truth", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a simulated set, or any other")
+    parser.add_argument("--out", type=Path, default=Path("runs/siam_truth"))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=250, help=f"of {BATCH} sequences each")
+    parser.add_argument("--frame-rate", type=float, default=12.5, help="Hz of the sampling grid")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--processes", type=int)
+    given = parser.parse_args(arguments)
+    try:
+        examine(given)
+    except (DatasetError, WorkerDied) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 Run it after training.weights, with the same options; it may be interrupted and run again. In <run>/siam:
 
     checkpoints/        training.siam_module, to go on from
-    network.pt          what training selected
+    network/            networks.checkpoint: what training selected
     release/            what `python -m export --network siam` takes, with the interval
     model_repository/   siam_frames and siam_sequence, with the evaluation in their card
     evaluation.json     errors, coverage, what int8 costs, against the first network on the same smiles
@@ -31,12 +31,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from export import siam as siam_release
+from export.ladder import ExportError
 from export.release import CARD
+from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import AgeInterval, Card
-from training import calibrate, model_card, siam_stills, still_split, train, weights
+from training import calibrate, model_card, siam_stills, still_split, train, weights, weights_plan
 from training.evaluate_clips import Answers, compare, score, sliced
+from training.module import LossNotFinite
 from training.run_config import commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
@@ -72,7 +75,7 @@ class MixedModule(SiamModule):
         estimate = self.network.remember(appearance.float()[batch.frame_of], batch.frame_count)
         loss = self.loss(estimate, batch.age)
         if not torch.isfinite(loss):
-            raise ValueError(f"the loss is {float(loss)} in epoch {self.current_epoch}")
+            raise LossNotFinite(f"the loss is {float(loss)} in epoch {self.current_epoch}")
         self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.age))
         return loss
 
@@ -113,20 +116,17 @@ class SiamWeights:
         return report
 
     def train(self) -> Siam:
-        path = self.out / "network.pt"
-        config = siam_config("compact")
-        if path.exists():
-            network = Siam(config)
-            network.load_state_dict(torch.load(path, weights_only=True))
-            return network.eval()
-        module = self._fitted(config)
-        network = module.release()
-        torch.save(network.state_dict(), path)
-        shutil.rmtree(self.out / "checkpoints")
-        return network
+        path = self.out / "network"
+        if not (path / checkpoint.CONFIG).exists():
+            checkpoint.save(self._fitted(siam_config("compact")).release(), path, self._provenance())
+            shutil.rmtree(self.out / "checkpoints")
+        return checkpoint.load_siam(path)
 
     def _fitted(self, config: SiamConfig) -> MixedModule:
-        first, warped = self.first, siam_stills.prepare(self.first.archive, self.first.data)
+        first, warped = (
+            self.first,
+            siam_stills.prepare(self.first.archive, self.first.data, processes=self.first.processes),
+        )
         rows = order(first.data, first.parts["train"], "train", first.settings)[: first.plan.stills]
         training = Faces(warped, first.data.age, rows, self._smiles("train"))
         held_out = Faces(warped, first.data.age, first.parts["validation"], self._smiles("validation"))
@@ -200,9 +200,8 @@ class SiamWeights:
         with np.load(first.out / "evaluation" / "test.npz") as found:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
-        size = sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
         found = scores(exact, as_shipped, other, first.data, interval)
-        return {"provenance": self._provenance(), **found, "repository_bytes": size}
+        return {"provenance": self._provenance(), **found, "repository_bytes": weights.size_of(repository)}
 
     def _provenance(self) -> Report:
         first = self.first
@@ -253,11 +252,14 @@ def _of_age(found: Report) -> Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = weights.parser("python -m training.siam_weights", (__doc__ or "").splitlines()[0])
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.processes or torch.get_num_threads())
+    options = weights_plan.parser("python -m training.siam_weights", (__doc__ or "").splitlines()[0]).parse_args(
+        arguments
+    )
     train.quiet()
-    report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
+    try:
+        report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
+    except (*weights.Failure, ExportError) as error:
+        sys.exit(f"error: {error}")
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
 
 

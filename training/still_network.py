@@ -22,10 +22,7 @@ PIXEL_SCALE = 64.0
 
 
 class FrameHead(nn.Module):
-    """Map of one frame -> age and gender, linear in the nine region means.
-
-    A hidden layer of 512 ReLUs was tried: 95 % of them died, and the network behind them underfitted whatever it saw.
-    """
+    """Map of one frame -> age and gender, linear in the nine region means."""
 
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()

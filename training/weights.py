@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,27 @@ from networks.config import TRAITS
 from networks.network import InterpreterNetwork
 from networks.traits import GenderTemperature
 from smile.card import Card
-from training import calibrate, model_card, parallel, simulated_clips, simulated_features, still_split, stills, train
+from training import (
+    calibrate,
+    model_card,
+    parallel,
+    simulated_clips,
+    simulated_features,
+    still_split,
+    stills,
+    train,
+    weights_plan,
+)
 from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
-from training.module import Optimisation
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
 from training.still_network import load_head
 from training.stills import ROOT
 from training.weights_evaluation import Evaluation
+from training.weights_plan import Plan
 
-OUT = ROOT / "runs/weights"
 BACKBONE = ROOT / "runs/backbone/release"
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
@@ -57,29 +66,10 @@ TRAINED_ON = (
 )
 LICENCE = "non-commercial research only, as the training data (UTKFace)"
 CALIBRATION_CLIPS = 48
-LAYERS = {"fc1_dropout": 0.1, "lstm_dropout": 0.0, "relation_dropout": 0.1, "estimator_dropout": 0.1}
-"""P1's rates are for layers eight times as wide: with them the compact heads underfit."""
 GATE_FRAMES = 8
 """Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much of everything.
-
-    Attributes:
-        clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
-        stills: training stills learned from without movement.
-        corrupted: test smiles that are also shown corrupted, in four ways.
-        layers: as in training.run_config.RunConfig.
-    """
-
-    clips: tuple[int, ...] = (4000, 400, 1498, 2135)
-    stills: int = 16_575
-    corrupted: int = 400
-    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=16, plateau=1, patience=5)
-    layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))
-    seed: int = 2018
+Failure = (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
+"""What ends a run with one line."""
 
 
 class Weights:
@@ -128,7 +118,7 @@ class Weights:
         draft = self.out / "draft_repository"
         self.export(draft)
         self.answer_as_shipped(evaluation, draft)
-        report = evaluation.report(self._still_report(), _size(draft), self._provenance())
+        report = evaluation.report(self._still_report(), size_of(draft), self._provenance())
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
         self._card.write_text(card.to_json() + "\n")
@@ -277,11 +267,13 @@ def _provenance_of(directory: Path) -> dict[str, Any]:
     return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
 
 
-def _size(repository: Path) -> int:
+def size_of(repository: Path) -> int:
+    """Bytes of its files."""
     return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
 
 
 def python(module: str, *arguments: str) -> None:
+    """Run a module of the project in a process of its own. Raises CalledProcessError."""
     print(f"{module} {' '.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
 
@@ -309,39 +301,20 @@ def finish_backbone(directory: Path) -> None:
         python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
 
 
-def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """The options that say which run it is."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--clips-per-part", type=int, nargs=4, metavar=tuple(part.upper() for part in PARTS))
-    parser.add_argument("--stills", type=int, help="training stills learned from without movement")
-    parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--processes", type=int, help="default: one for each core")
-    return parser
-
-
 def of_options(options: argparse.Namespace) -> Weights:
     """The run that they mean. Raises ConfigError where its folder holds another."""
-    plan = Plan()
-    plan = Plan(
-        clips=tuple(options.clips_per_part or plan.clips),
-        stills=plan.stills if options.stills is None else options.stills,
-        corrupted=plan.corrupted if options.corrupted is None else options.corrupted,
-        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
-    )
-    return Weights(plan, options.out, options.backbone or BACKBONE, processes=options.processes)
+    backbone = options.backbone or BACKBONE
+    return Weights(weights_plan.plan(options), options.out, backbone, processes=options.processes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
+    options = weights_plan.parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     try:
         if options.backbone is None:
             finish_backbone(BACKBONE)
         repository = of_options(options).run()
-    except (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError) as error:
+    except Failure as error:
         sys.exit(f"error: {error}")
     print((options.out / "MODEL_CARD.md").read_text())
     print(f"to try them: SMILE_MODEL_REPOSITORY={repository} make serve")

@@ -56,7 +56,7 @@ def test_what_tells_the_age_is_what_the_condition_says() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*")
 def test_trials_end_in_tables(tmp_path: Path) -> None:
-    """One step of each trial, in this process: every mechanism has its row, and untrained networks look everywhere."""
+    """Two steps of each trial: every mechanism has its row, and untrained networks look everywhere."""
     planted_faces.make(tmp_path, subjects=8)
     arguments = [
         "--data",
@@ -76,3 +76,20 @@ def test_trials_end_in_tables(tmp_path: Path) -> None:
     stamps = [file.stat().st_mtime_ns for file in files]
     siam_truth.main([*arguments, *rate])
     assert [file.stat().st_mtime_ns for file in files] == stamps and len(files) == len(runs)
+
+
+@pytest.mark.parametrize("subjects", [0, 1])
+def test_too_little_data_is_said_in_one_line(tmp_path: Path, subjects: int) -> None:
+    """Without a set, or with one person who cannot be on both sides, it ends with a reason."""
+    if subjects:
+        planted_faces.make(tmp_path, subjects=subjects)
+    arguments = [
+        "--data",
+        str(tmp_path / "clips.csv"),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    with pytest.raises(SystemExit, match="error: "):
+        siam_truth.main([*arguments, "--frame-rate", str(planted_faces.RATE_HZ)])

@@ -1,0 +1,57 @@
+"""How much goes into released weights, and the options that say so."""
+
+import argparse
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from training.module import Optimisation
+from training.simulated_clips import PARTS
+from training.stills import ROOT
+
+OUT = ROOT / "runs/weights"
+LAYERS = {"fc1_dropout": 0.1, "lstm_dropout": 0.0, "relation_dropout": 0.1, "estimator_dropout": 0.1}
+"""P1's rates are for layers eight times as wide. Compared once, over one epoch of age: 7.6 years with them, 6.8 so."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
+        stills: training stills learned from without movement.
+        corrupted: test smiles that are also shown corrupted, in four ways.
+        layers: as in training.run_config.RunConfig.
+    """
+
+    clips: tuple[int, ...] = (4000, 400, 1498, 2135)
+    stills: int = 16_575
+    corrupted: int = 400
+    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=16, plateau=1, patience=5)
+    layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))
+    seed: int = 2018
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """The options that say which run it is."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--clips-per-part", type=int, nargs=4, metavar=tuple(part.upper() for part in PARTS))
+    parser.add_argument("--stills", type=int, help="training stills learned from without movement")
+    parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
+    parser.add_argument("--epochs", type=int, help="of the first network's heads")
+    parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--processes", type=int, help="default: one for each core")
+    return parser
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """What they ask for."""
+    whole = Plan()
+    return Plan(
+        clips=tuple(options.clips_per_part or whole.clips),
+        stills=whole.stills if options.stills is None else options.stills,
+        corrupted=whole.corrupted if options.corrupted is None else options.corrupted,
+        optimisation=replace(whole.optimisation, epochs=options.epochs or whole.optimisation.epochs),
+    )
