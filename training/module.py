@@ -1,6 +1,8 @@
 """One trait network in training, as Lightning runs it: losses and metrics of P0 (SPEC A4), optimisation of SPEC C3."""
 
 from dataclasses import dataclass
+from math import cos, pi
+from typing import Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from networks.config import NetworkConfig
@@ -36,6 +39,8 @@ class Optimisation:
         batch: clips in a step, over all processes.
         clip: largest global norm of the gradient.
         plateau, patience: epochs without a better validation after which the rate is halved, and after which it ends.
+        schedule: "cosine" lets the rate fall from epoch to epoch along half a cosine that ends with `epochs`, and does
+            without `plateau`.
     """
 
     rate: float = 1e-4
@@ -45,6 +50,11 @@ class Optimisation:
     clip: float = 5.0
     plateau: int = 5
     patience: int = 15
+    schedule: Literal["plateau", "cosine"] = "plateau"
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("plateau", "cosine"):
+            raise ValueError(f"schedule is {self.schedule!r}, not plateau or cosine")
 
 
 class TraitModule(pl.LightningModule):
@@ -123,9 +133,11 @@ class TraitModule(pl.LightningModule):
         self._sums = torch.zeros(3, dtype=torch.float64)
         error, loss = (sums[:2] / sums[2]).tolist()
         selection = error if isinstance(self.network.answer, AgeScale) else error + TIE_BREAK * loss
-        self.plateau.step(selection)
-        rate = self.plateau.optimizer.param_groups[0]["lr"]
-        values = {"error/validation": error, "loss/validation": loss, SELECTION: selection, "rate": rate}
+        if isinstance(self.rates, ReduceLROnPlateau):
+            self.rates.step(selection)
+        else:
+            self.rates.step()
+        values = {"error/validation": error, "loss/validation": loss, SELECTION: selection, "rate": self.rate}
         self.log_dict(values, sync_dist=True)
 
     def train_dataloader(self) -> DataLoader:
@@ -149,18 +161,27 @@ class TraitModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
         optimiser = torch.optim.Adam(self.parameters(), plan.rate, weight_decay=plan.weight_decay)
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
+        self.rates: ReduceLROnPlateau | LambdaLR
+        if plan.schedule == "plateau":
+            self.rates = ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
+        else:
+            self.rates = LambdaLR(optimiser, lambda epoch: (1 + cos(pi * epoch / plan.epochs)) / 2)
         return optimiser
 
+    @property
+    def rate(self) -> float:
+        """Of the steps to come."""
+        return self.rates.optimizer.param_groups[0]["lr"]
+
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["plateau"] = self.plateau.state_dict()
+        checkpoint["rates"] = self.rates.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self._plateau_state = checkpoint["plateau"]
+        self._rates_state = checkpoint["rates"]
 
     def on_train_start(self) -> None:
-        if hasattr(self, "_plateau_state"):
-            self.plateau.load_state_dict(self._plateau_state)
+        if hasattr(self, "_rates_state"):
+            self.rates.load_state_dict(self._rates_state)
 
     def release(self) -> InterpreterNetwork | ImageCNN:
         """The network for features as the backbone gives them, in evaluation mode; the module is spent."""
@@ -180,5 +201,5 @@ class TraitModule(pl.LightningModule):
             f"inputs up to {float(batch.inputs.abs().max()):.4g}, "
             f"{sum(not p.isfinite().all() for p in self.parameters())} parameters not finite, "
             f"last gradients up to {float(max(gradients, default=torch.zeros(()))):.4g}, "
-            f"rate {self.plateau.optimizer.param_groups[0]['lr']:.3g}; clips {', '.join(names)}"
+            f"rate {self.rate:.3g}; clips {', '.join(names)}"
         )

@@ -5,7 +5,8 @@
                                                      held-out-stills/ those that select the epoch
 
 Few faces can be rendered and many are needed to learn what age looks like: training stills join the smiles as short
-sequences in which nothing moves. A finished file is never computed again.
+sequences. Nothing moves in them, but at some moment one view of the still follows upon another: what is remembered of
+the first instants must count as much as the last. A finished file is never computed again.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,22 +46,37 @@ CORRUPTED = "{part}-{corruption}"
 STILL, HELD_OUT = "stills", "held-out-stills"
 
 
-@dataclass(frozen=True)
-class SmileFeatures(Features):
-    """Features of simulated smiles and, as sequences of MIN_SAMPLES equal instants, of stills.
+class StillSequence(NamedTuple):
+    """Two views of one still, one after the other.
 
     Attributes:
-        stills: name of each still's sequence -> file and row.
+        before, after: files of views of many stills; the same file where the still has one view.
+        row: of the still in both.
+        change: instants that show the first view, 0 to MIN_SAMPLES - 1.
     """
 
-    stills: Mapping[str, tuple[Path, int]]
+    before: Path
+    after: Path
+    row: int
+    change: int
+
+
+@dataclass(frozen=True)
+class SmileFeatures(Features):
+    """Features of simulated smiles and, as sequences of MIN_SAMPLES instants, of stills.
+
+    Attributes:
+        stills: by the name of the sequence.
+    """
+
+    stills: Mapping[str, StillSequence]
 
     def regions(self, clip: Clip) -> NDArray[np.float16]:
         if clip.name not in self.stills:
             return super().regions(clip)
-        path, row = self.stills[clip.name]
-        view = _mapped(path)[row]
-        return np.broadcast_to(view, (MIN_SAMPLES, *view.shape))
+        before, after, row, change = self.stills[clip.name]
+        shown = (before,) * change + (after,) * (MIN_SAMPLES - change)
+        return np.stack([_mapped(path)[row] for path in shown])
 
     def part(self, part: str) -> tuple[Clip, ...]:
         """The clips of one part."""
@@ -79,6 +96,7 @@ def prepare(
     backbone: Path,
     cache: Path = CACHE,
     processes: int | None = None,
+    views: int = 1,
 ) -> SmileFeatures:
     """Compute what is not there yet, and open all of it.
 
@@ -87,6 +105,7 @@ def prepare(
         stills: STILL -> rows of the training part that are learned from without movement; HELD_OUT -> rows that an
             epoch is selected by.
         backbone: checkpoint directory.
+        views: of each training still, and as many sequences; those of HELD_OUT have one.
     """
     recipe = recipe_of(backbone, settings.frame_rate_hz)
     folder = cache / f"{settings.key}-{recipe.backbone}"
@@ -103,23 +122,34 @@ def prepare(
     _run(smile_jobs, _clip_features, f"features of {len(clips)} smiles", (backbone,), processes)
 
     places = {}
-    views = Path(augment.__file__).read_bytes()  # another augmentation makes other views
-    for part, first in ((part, first) for part, rows in stills.items() for first in range(0, len(rows), CHUNK)):
-        rows = stills[part][first : first + CHUNK]
-        target = folder / part / f"{hashlib.sha256(views + rows.tobytes()).hexdigest()[:16]}.npy"
-        still_jobs.append(([(data.crops[row], (settings.seed, int(row))) for row in rows], target))
-        for place, row in enumerate(rows):
-            clip = _clip(data, int(row), part, target)
-            clips.append(clip)
-            places[clip.name] = target, place
+    for part, all_rows in stills.items():
+        count = views if part == STILL else 1
+        for rows in (all_rows[first : first + CHUNK] for first in range(0, len(all_rows), CHUNK)):
+            targets = [_target(folder / part, rows, view) for view in range(count)]
+            still_jobs += [
+                ([(data.crops[row], (settings.seed, int(row), view)) for row in rows], target)
+                for view, target in enumerate(targets)
+            ]
+            for place, row in enumerate(rows.tolist()):
+                changes = np.random.default_rng([settings.seed, row]).integers(MIN_SAMPLES, size=count)
+                for view, change in enumerate(changes.tolist()):
+                    clip = _clip(data, row, part, targets[view], f"-{view}" if count > 1 else "")
+                    clips.append(clip)
+                    places[clip.name] = StillSequence(targets[view - 1], targets[view], place, change)
     _run(still_jobs, _still_features, f"features of {len(places)} stills", (backbone,), processes)
     whole = Dataset("simulated smiles and stills of UTKFace", tuple(sorted(clips, key=lambda clip: clip.name)), True)
     return SmileFeatures(whole, recipe, folder, digests, {}, places)
 
 
-def _clip(data: Stills, row: int, part: str, path: Path) -> Clip:
+def _target(folder: Path, rows: NDArray[np.int64], view: int) -> Path:
+    """Where one view of these stills is kept; another augmentation makes other views."""
+    what = Path(augment.__file__).read_bytes() + rows.tobytes() + bytes([view])
+    return folder / f"{hashlib.sha256(what).hexdigest()[:16]}.npy"
+
+
+def _clip(data: Stills, row: int, part: str, path: Path, suffix: str = "") -> Clip:
     key = str(data.keys[row])
-    return Clip(f"{part}/{key}", path, key, int(data.age[row]), GENDERS[data.gender[row]], "posed")
+    return Clip(f"{part}/{key}{suffix}", path, key, int(data.age[row]), GENDERS[data.gender[row]], "posed")
 
 
 def one_fold(features: SmileFeatures, settings: Settings) -> Split:

@@ -110,7 +110,7 @@ def network_of(trial: Trial) -> InterpreterNetwork:
 
 
 def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
-    """Train; the network in evaluation mode, test features and labels."""
+    """Train, in bfloat16 where torch trusts it; the network in evaluation mode, test features and labels."""
     rng = np.random.default_rng([trial.seed, 0])
     torch.manual_seed(trial.seed)
     network = network_of(trial)
@@ -127,10 +127,11 @@ def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
         if place == 0:
             order = torch.from_numpy(rng.permutation(trial.sequences))
         rows = order[place * BATCH : (place + 1) * BATCH]
-        estimate = network(values[rows], lengths)
-        loss = mse_loss(estimate.output[:, 0, 0], labels[rows])
+        with torch.autocast("cpu", torch.bfloat16):
+            estimate = network(values[rows], lengths)
+        loss = mse_loss(estimate.output[:, 0, 0].float(), labels[rows])
         if trial.variant == "late_entropy" and step > ENTROPY_FROM * steps:
-            share = estimate.importance.clamp_min(1e-9)
+            share = estimate.importance.float().clamp_min(1e-9)
             ramp = (step / steps - ENTROPY_FROM) / (1 - ENTROPY_FROM)
             loss = loss - ENTROPY_WEIGHT * ramp * (share * share.log()).sum(dim=-1).mean()
         optimiser.zero_grad()

@@ -143,7 +143,7 @@ class Weights:
             chosen = self.clips(EXACT, self.plan.corrupted)
             smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
         return simulated_features.prepare(
-            self.data, smiles, rows, self.settings, self.backbone, processes=self.processes
+            self.data, smiles, rows, self.settings, self.backbone, processes=self.processes, views=self.plan.views
         )
 
     def train(self, features: SmileFeatures) -> None:
@@ -158,6 +158,7 @@ class Weights:
                 width="compact",
                 layers=self.plan.layers,
                 optimisation=self.plan.optimisation,
+                precision="bf16-mixed",
                 seed=self.plan.seed,
             )
             for trait in TRAITS

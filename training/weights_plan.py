@@ -20,15 +20,16 @@ class Plan:
 
     Attributes:
         clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
-        stills: training stills learned from without movement.
+        stills: training stills learned from without movement. views: of each of them, and as many sequences.
         corrupted: test smiles that are also shown corrupted, in four ways.
         layers: as in training.run_config.RunConfig.
     """
 
     clips: tuple[int, ...] = (4000, 400, 1498, 2135)
     stills: int = 16_575
+    views: int = 3
     corrupted: int = 400
-    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=16, plateau=1, patience=5)
+    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=8, patience=8, schedule="cosine")
     layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))
     seed: int = 2018
 

@@ -16,7 +16,7 @@ from smile.tensors import GENDERS
 from training import simulated_clips, simulated_features, stills
 from training.evaluate_stills import predict
 from training.simulated_clips import Settings
-from training.simulated_features import STILL
+from training.simulated_features import HELD_OUT, STILL
 from training.still_network import FrameHead
 from training.stills import Stills
 
@@ -111,7 +111,7 @@ def test_more_stills_are_the_same_and_others(data: Stills) -> None:
 def test_features_are_kept_and_single_frames_answer_as_on_stills(
     data: Stills, clips: dict[int, Path], tmp_path: Path
 ) -> None:
-    """From the cached features the backbone's own head gives what it gives from the crops; stills stand still."""
+    """The backbone's own head answers from cached features as from the crops; a still's views change once."""
     torch.manual_seed(0)
     backbone = Backbone().eval()
     backbone.feature_scale.fill_(1.7)
@@ -119,14 +119,15 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     found = simulated_features.prepare(
         data,
         {"test": clips},
-        {STILL: np.array([1])},
+        {STILL: np.array([1]), HELD_OUT: np.array([0])},
         Settings("x"),
         tmp_path / "backbone",
         tmp_path / "cache",
         1,
+        views=3,
     )
-    (clip,), (still,) = found.part("test"), found.part("stills")
-    assert (clip.age, clip.gender, still.age, still.gender) == (47, "female", 30, "male")
+    (clip,), (held_out,), stills = found.part("test"), found.part(HELD_OUT), found.part(STILL)
+    assert (clip.age, clip.gender) == (47, "female") and [(one.age, one.gender) for one in stills] == [(30, "male")] * 3
     with np.load(clips[0]) as arrays:
         crops = arrays["crops"][:4]
     head = FrameHead().eval()
@@ -136,7 +137,13 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     age, gender = predict(backbone, head, crops)
     years, female = simulated_features.frame_answers(head, 1.7, found.regions(clip)[:4])
     assert np.allclose(years, age, atol=0.05) and np.allclose(female, gender[:, GENDERS.index("female")], atol=0.005)
-    regions = found.regions(still)
-    assert regions.shape == (MIN_SAMPLES, 9, 2048) and (regions == regions[0]).all()
+    shown = [found.regions(still) for still in stills]
+    views = {view.tobytes(): which for which, view in enumerate(np.unique(np.concatenate(shown), axis=0))}
+    assert len(views) == 3
+    for sequence in shown:
+        assert sequence.shape == (MIN_SAMPLES, 9, 2048)
+        order = [views[view.tobytes()] for view in sequence]
+        assert sum(a != b for a, b in zip(order, order[1:], strict=False)) <= 1
+    assert (found.regions(held_out) == found.regions(held_out)[0]).all()
     with pytest.raises(ValueError, match="test part"):
         simulated_features.one_fold(found, Settings("x"))

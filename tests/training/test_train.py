@@ -58,7 +58,7 @@ def answers(folder: Path, name: str) -> list[float]:
 
 def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     """kill -9 after an epoch, run again: the predictions are those of an undisturbed run, to the last digit."""
-    long = {"epochs": 30, "patience": 30}
+    long = {"epochs": 30, "patience": 30, "schedule": "cosine"}
     finish(start(folder, "undisturbed", optimisation=long))
     victim = start(folder, "killed", optimisation=long)
     while victim.poll() is None and not (folder / "killed" / "checkpoints" / "last.ckpt").exists():
