@@ -103,7 +103,7 @@ async def answer_crops(
 ) -> dict[str, NDArray[np.float64]]:
     """Answers to clips that were aligned before."""
     look = relate_crops if network == "fdin" else attend_faces
-    backend = InProcessBackend(repository)
+    backend = InProcessBackend(repository, networks=[network])
     slots = asyncio.Semaphore(2 * available_cores())
     done = 0
 

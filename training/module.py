@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from networks.config import NetworkConfig
@@ -28,6 +28,20 @@ TIE_BREAK = 1e-3
 
 class LossNotFinite(Exception):
     """Training has to stop; the message holds the parts of the loss."""
+
+
+Schedule = Literal["plateau", "cosine"]
+
+
+def check_schedule(name: str) -> None:
+    """Raises ValueError."""
+    if name not in get_args(Schedule):
+        raise ValueError(f"schedule is {name!r}, not one of {', '.join(get_args(Schedule))}")
+
+
+def half_cosine(done: float) -> float:
+    """Share of the highest rate once `done` (0-1) of a run is over: 1 at first, 0 at its end."""
+    return (1 + cos(pi * done)) / 2
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,10 @@ class Optimisation:
     clip: float = 5.0
     plateau: int = 5
     patience: int = 15
-    schedule: Literal["plateau", "cosine"] = "plateau"
+    schedule: Schedule = "plateau"
 
     def __post_init__(self) -> None:
-        if self.schedule not in ("plateau", "cosine"):
-            raise ValueError(f"schedule is {self.schedule!r}, not plateau or cosine")
+        check_schedule(self.schedule)
 
 
 class TraitModule(pl.LightningModule):
@@ -133,11 +146,14 @@ class TraitModule(pl.LightningModule):
         self._sums = torch.zeros(3, dtype=torch.float64)
         error, loss = (sums[:2] / sums[2]).tolist()
         selection = error if isinstance(self.network.answer, AgeScale) else error + TIE_BREAK * loss
-        if isinstance(self.rates, ReduceLROnPlateau):
-            self.rates.step(selection)
-        else:
-            self.rates.step()
-        values = {"error/validation": error, "loss/validation": loss, SELECTION: selection, "rate": self.rate}
+        if self.optimisation.schedule == "plateau":
+            self.plateau.step(selection)
+        values = {
+            "error/validation": error,
+            "loss/validation": loss,
+            SELECTION: selection,
+            "rate": self._groups[0]["lr"],
+        }
         self.log_dict(values, sync_dist=True)
 
     def train_dataloader(self) -> DataLoader:
@@ -157,31 +173,30 @@ class TraitModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**63)
+        plan = self.optimisation
+        if plan.schedule == "cosine":
+            for group in self._groups:
+                group["lr"] = plan.rate * half_cosine(self.current_epoch / plan.epochs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
         optimiser = torch.optim.Adam(self.parameters(), plan.rate, weight_decay=plan.weight_decay)
-        self.rates: ReduceLROnPlateau | LambdaLR
-        if plan.schedule == "plateau":
-            self.rates = ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
-        else:
-            self.rates = LambdaLR(optimiser, lambda epoch: (1 + cos(pi * epoch / plan.epochs)) / 2)
+        self.plateau = ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
         return optimiser
 
     @property
-    def rate(self) -> float:
-        """Of the steps to come."""
-        return self.rates.optimizer.param_groups[0]["lr"]
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.plateau.optimizer.param_groups
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["rates"] = self.rates.state_dict()
+        checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self._rates_state = checkpoint["rates"]
+        self._plateau_state = checkpoint["plateau"]
 
     def on_train_start(self) -> None:
-        if hasattr(self, "_rates_state"):
-            self.rates.load_state_dict(self._rates_state)
+        if hasattr(self, "_plateau_state"):
+            self.plateau.load_state_dict(self._plateau_state)
 
     def release(self) -> InterpreterNetwork | ImageCNN:
         """The network for features as the backbone gives them, in evaluation mode; the module is spent."""
@@ -201,5 +216,5 @@ class TraitModule(pl.LightningModule):
             f"inputs up to {float(batch.inputs.abs().max()):.4g}, "
             f"{sum(not p.isfinite().all() for p in self.parameters())} parameters not finite, "
             f"last gradients up to {float(max(gradients, default=torch.zeros(()))):.4g}, "
-            f"rate {self.rate:.3g}; clips {', '.join(names)}"
+            f"rate {self._groups[0]['lr']:.3g}; clips {', '.join(names)}"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from networks.siam import Siam, SiamEstimate
 from networks.siam_config import SiamConfig
-from training.module import LossNotFinite
+from training.module import LossNotFinite, Schedule, check_schedule, half_cosine
 
 SELECTION = "selection"
 """The logged validation error in years, by which an epoch is chosen."""
@@ -27,6 +27,8 @@ class SiamOptimisation:
         batch: clips whose gradients are added up, one by one.
         plateau: evaluations without a gain after which the rate is halved and the best weights are taken up again.
         patience: evaluations without a gain after which training ends.
+        schedule: "cosine" (our choice) lets the rate fall from epoch to epoch along half a cosine that ends with
+            `epochs`, and does without `plateau`.
     """
 
     rate: float = 1e-4
@@ -37,6 +39,10 @@ class SiamOptimisation:
     epochs: int = 200
     plateau: int = 6
     patience: int = 24
+    schedule: Schedule = "plateau"
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule)
 
 
 class SiamModule(pl.LightningModule):
@@ -89,6 +95,10 @@ class SiamModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(hash((self.seed, self.current_epoch)) % 2**63)
+        plan = self.optimisation
+        if plan.schedule == "cosine":
+            for group in self.optimiser.param_groups:
+                group["lr"] = plan.rate * half_cosine(self.current_epoch / plan.epochs)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         faces, age = batch
@@ -115,7 +125,7 @@ class SiamModule(pl.LightningModule):
             return
         self.waited += 1
         self.trainer.should_stop = self.waited >= self.optimisation.patience
-        if self.waited % self.optimisation.plateau == 0:
+        if self.optimisation.schedule == "plateau" and self.waited % self.optimisation.plateau == 0:
             self.network.load_state_dict(self.best_weights)
             for group in self.optimiser.param_groups:
                 group["lr"] /= 2

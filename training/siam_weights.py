@@ -48,7 +48,7 @@ from training.stills import Stills
 
 NAME = "siam-compact-utkface"
 FOLDER = "siam"
-OPTIMISATION = SiamOptimisation(rate=3e-4, epochs=16, plateau=2, patience=6)
+OPTIMISATION = SiamOptimisation(rate=3e-4, epochs=16, patience=16, schedule="cosine")
 CALIBRATION_FACES = 512
 Report = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """ONNX Runtime in this process, on the same model repository that Triton serves."""
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -25,8 +26,13 @@ class InProcessBackend:
     not split over threads, which wastes less than the other way round.
     """
 
-    def __init__(self, repository: Path, device: Literal["cpu", "cuda"] = "cpu") -> None:
+    def __init__(
+        self, repository: Path, device: Literal["cpu", "cuda"] = "cpu", networks: Sequence[Network] | None = None
+    ) -> None:
         """Load, check and warm the graphs.
+
+        Args:
+            networks: those to load; by default the first, and each other one whose graphs are there.
 
         Raises:
             BackendError: nothing to load, or the GPU asked for does not execute.
@@ -36,7 +42,8 @@ class InProcessBackend:
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._models: dict[Network, Model] = {}
         for network, graphs in NETWORKS.items():
-            if network == "fdin" or all((repository / graph.name).is_dir() for graph in graphs):
+            there = network == "fdin" or all((repository / graph.name).is_dir() for graph in graphs)
+            if there if networks is None else network in networks:
                 self._models[network] = self._load(network, repository, device)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="graph")
         self._warm()

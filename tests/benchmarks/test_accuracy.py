@@ -1,6 +1,7 @@
 """What is written down about the shipped graphs is what the service would answer."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import av
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import answer_crops, answer_videos, reencoded
+from service.backends.base import NETWORKS
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import Pipeline
 from smile.decoding import Limits
@@ -44,11 +46,14 @@ def test_video_and_its_crops_get_one_answer(videos: Path, model_repository: Path
 
 
 def test_siam_answers_warped_faces_as_the_service_does(videos: Path, tmp_path: Path) -> None:
-    """The second network's answer to a file is that to its warped faces."""
+    """The second network's answer to a file is that to its warped faces, from a repository of its own graphs alone."""
+    alone = tmp_path / "alone"
+    for graph in NETWORKS["siam"]:
+        shutil.copytree(RELEASED / graph.name, alone / graph.name)
     with Video(videos / "face.mp4") as video:
         patches = [face.patch for face in align(video.samples(), FaceReport(), patches=True) if face.patch]
     np.savez(tmp_path / "face.npz", faces=np.stack(list(frontal_faces(patches))))
-    answers = asyncio.run(answer_crops(RELEASED, [tmp_path / "face.npz"], "siam"))
+    answers = asyncio.run(answer_crops(alone, [tmp_path / "face.npz"], "siam"))
 
     async def served() -> float:
         backend = InProcessBackend(RELEASED)
