@@ -118,7 +118,8 @@ class SiamWeights:
     def train(self) -> Siam:
         path = self.out / "network"
         if not (path / checkpoint.CONFIG).exists():
-            checkpoint.save(self._fitted(siam_config("compact")).release(), path, self._provenance())
+            provenance = self._provenance() | {"optimisation": asdict(self.optimisation)}
+            checkpoint.save(self._fitted(siam_config("compact")).release(), path, provenance)
             shutil.rmtree(self.out / "checkpoints")
         return checkpoint.load_siam(path)
 
@@ -201,14 +202,18 @@ class SiamWeights:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
         found = scores(exact, as_shipped, other, first.data, interval)
-        return {"provenance": self._provenance(), **found, "repository_bytes": weights.size_of(repository)}
+        trained = weights.provenance_of(self.out / "network")
+        return {
+            "provenance": self._provenance() | {"network": trained},
+            **found,
+            "repository_bytes": weights.size_of(repository),
+        }
 
     def _provenance(self) -> Report:
         first = self.first
         return {
             "commit": commit(),
             "split": still_split.split_id(),
-            "optimisation": asdict(self.optimisation),
             "stills": min(first.plan.stills, len(first.parts["train"])),
             "smiles": {part: len(first.clips(part)) for part in PARTS},
         }

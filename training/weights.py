@@ -188,7 +188,7 @@ class Weights:
             if isinstance(network.answer, GenderTemperature):
                 labels = np.array([clip.gender == "female" for clip in clips])
                 network.answer.temperature.fill_(calibrate.temperature(answers[trait], labels))
-            checkpoint.save(network, self.out / "release" / trait, _provenance_of(self.out / "heads" / trait))
+            checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
         shutil.copytree(self.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
         ages = np.array([clip.age for clip in clips], np.float64)
         interval = calibrate.age_interval(answers["age"], ages)
@@ -250,7 +250,7 @@ class Weights:
         return None
 
     def _provenance(self) -> dict[str, Any]:
-        heads = {trait: _provenance_of(self.out / "heads" / trait) for trait in TRAITS}
+        heads = {trait: provenance_of(self.out / "heads" / trait) for trait in TRAITS}
         kept = ("epochs", "best_epoch", "selection", "seconds", "features")
         return {
             "commit": commit(),
@@ -258,12 +258,13 @@ class Weights:
             "stills": {part: len(rows) for part, rows in self.parts.items()},
             "plan": json.loads((self.out / "plan.json").read_text()),
             "smiles": {part: len(self.clips(part)) for part in PARTS},
-            "backbone": _provenance_of(self.backbone),
+            "backbone": provenance_of(self.backbone),
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
 
 
-def _provenance_of(directory: Path) -> dict[str, Any]:
+def provenance_of(directory: Path) -> dict[str, Any]:
+    """What a checkpoint directory, or a run's directory, says about its training."""
     folder = directory if (directory / checkpoint.CONFIG).exists() else directory / "network"
     return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
 
@@ -295,7 +296,7 @@ def _train(config: RunConfig) -> None:
 def finish_backbone(directory: Path) -> None:
     """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
     path = directory / checkpoint.CONFIG
-    if not path.exists() or _provenance_of(directory).get("progress", 0) < 1:
+    if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
         python("training.backbone", "--folder", str(directory.parent))
     report = directory.parent / "evaluation_test.json"
     if not report.exists() or report.stat().st_mtime < (directory / checkpoint.WEIGHTS).stat().st_mtime:
