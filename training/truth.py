@@ -5,6 +5,7 @@ On features instead of images (SPEC F): each region is a 16-dimensional bump in 
 training.planted gives to simulated clips. Trials are independent, run in parallel, and kept when they are finished.
 
     python -m training.truth --out runs/truth [--seeds 5] [--pairs 4]
+    python -m training.truth --out runs/truth --tables docs/results/truth/trials.jsonl    # the tables alone
 
 | variant | training |
 |---|---|
@@ -17,6 +18,7 @@ training.planted gives to simulated clips. Trials are independent, run in parall
 
 import argparse
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ ENTROPY_WEIGHT, ENTROPY_FROM = 0.05, 2 / 3
 VARIANTS = ("full", "no_ri", "normalised", "late_entropy", "shuffled")
 READINGS = ("importance", "contribution", "variance share", "zeroing both", "zeroing each", "interaction")
 DROPOUT = 0.1
+TRIALS = "trials.jsonl"
 
 
 @dataclass(frozen=True)
@@ -161,14 +164,20 @@ def read(network: InterpreterNetwork, test: Tensor, labels: Tensor) -> dict[str,
     }
     return {
         "r2": 1 - float(mse_loss(plain, labels) / labels.var(correction=0)),
-        "pairs": {name: values.tolist() for name, values in pairs.items()},
-        "regions": effects.tolist(),
+        "pairs": {name: _short(values) for name, values in pairs.items()},
+        "regions": _short(effects),
     }
+
+
+def _short(values: Tensor) -> list[float]:
+    return [float(f"{value:.6g}") for value in values.tolist()]
 
 
 def run(job: tuple[Trial, Path]) -> None:
     trial, path = job
-    record = json.dumps({"trial": asdict(trial)} | read(*fit(trial)))
+    started = time.monotonic()
+    found = read(*fit(trial))
+    record = json.dumps({"trial": asdict(trial), "seconds": round(time.monotonic() - started, 1)} | found)
     partial = path.with_suffix(".partial")
     partial.write_text(record + "\n", encoding="utf-8")
     partial.replace(path)
@@ -218,7 +227,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sequences", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--processes", type=int)
+    parser.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
     given = parser.parse_args(arguments)
+    if given.tables:
+        lines = given.tables.read_text(encoding="utf-8").splitlines()
+    else:
+        lines = _trials(given)
+        (given.out / TRIALS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    records = [json.loads(line) for line in lines]
+    about = {"trials": len(records), "core_seconds": round(sum(record["seconds"] for record in records))}
+    write(given.out, "truth", "Does the interpreter tell the truth?", about, [summary(records)])
+    print((given.out / "truth.md").read_text(encoding="utf-8"))
+
+
+def _trials(given: argparse.Namespace) -> list[str]:
+    """The records of all trials asked for; those that are not there yet are run."""
     trials = [
         Trial(label, pair, variant, seed, given.sequences, given.epochs)
         for seed in range(given.seeds)
@@ -232,10 +255,7 @@ def main(arguments: list[str] | None = None) -> None:
     waiting = [job for job in jobs if not job[1].exists()]
     for _ in run_all(run, waiting, "trials", given.processes, done=len(jobs) - len(waiting)):
         pass
-    records = [json.loads(path.read_text(encoding="utf-8")) for _, path in jobs]
-    about = {"options": {key: str(value) for key, value in vars(given).items()}}
-    write(given.out, "truth", "Does the interpreter tell the truth?", about, [summary(records)])
-    print((given.out / "truth.md").read_text(encoding="utf-8"))
+    return [path.read_text(encoding="utf-8").strip() for _, path in jobs]
 
 
 if __name__ == "__main__":
