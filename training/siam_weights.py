@@ -40,6 +40,7 @@ from smile.card import AgeInterval, Card
 from training import calibrate, model_card, siam_stills, still_split, train, weights, weights_plan
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
+from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
@@ -169,7 +170,7 @@ class SiamWeights:
             smiles = self._smiles("calibration")
             estimates = answer(network, (path for path, _ in smiles))
             interval = calibrate.age_interval(estimates, np.array([age for _, age in smiles]))
-            card = Card(NAME, weights.TRAINED_ON, weights.LICENCE, self.first.settings.frame_rate_hz, interval)
+            card = Card(NAME, TRAINED_ON, LICENCE, self.first.settings.frame_rate_hz, interval)
             siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
         return siam_release.load(directory)
 
@@ -177,9 +178,7 @@ class SiamWeights:
         repository = self.out / name
         if not (repository / "siam_sequence" / "1").exists():
             shutil.rmtree(repository, ignore_errors=True)
-            faces = np.concatenate(
-                [smile_faces(path)[::4] for path, _ in self._smiles("train")[: weights.CALIBRATION_CLIPS]]
-            )
+            faces = np.concatenate([smile_faces(path)[::4] for path, _ in self._smiles("train")[:CALIBRATION_CLIPS]])
             np.savez_compressed(self.out / "calibration.npz", frames=faces[:CALIBRATION_FACES])
             siam_release.export(release, repository, faces[0::2], faces[1::2], version=1)
         return repository
@@ -195,18 +194,18 @@ class SiamWeights:
             listing = self.out / "test.txt"
             listing.write_text("".join(f"{path.resolve()}\n" for _, path in clips))
             common = ["--repository", str(repository), "--network", "siam"]
-            weights.python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(shipped))
+            python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(shipped))
         with np.load(shipped) as found:
             as_shipped = _answers(found["age"], rows)
         with np.load(first.out / "evaluation" / "test.npz") as found:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
         found = scores(exact, as_shipped, other, first.data, interval)
-        trained = weights.provenance_of(self.out / "network")
+        trained = provenance_of(self.out / "network")
         return {
             "provenance": self._provenance() | {"network": trained},
             **found,
-            "repository_bytes": weights.size_of(repository),
+            "repository_bytes": size_of(repository),
         }
 
     def _provenance(self) -> Report:
@@ -263,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train.quiet()
     try:
         report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
-    except (*weights.Failure, ExportError) as error:
+    except (*Failure, ExportError) as error:
         sys.exit(f"error: {error}")
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
 

@@ -20,7 +20,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -49,6 +48,7 @@ from training import (
 )
 from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
+from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
@@ -60,16 +60,8 @@ from training.weights_plan import Plan
 BACKBONE = ROOT / "runs/backbone/release"
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
-TRAINED_ON = (
-    "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "
-    "no recorded smile was seen"
-)
-LICENCE = "non-commercial research only, as the training data (UTKFace)"
-CALIBRATION_CLIPS = 48
 GATE_FRAMES = 8
 """Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
-Failure = (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
-"""What ends a run with one line."""
 
 
 class Weights:
@@ -261,23 +253,6 @@ class Weights:
             "backbone": provenance_of(self.backbone),
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
-
-
-def provenance_of(directory: Path) -> dict[str, Any]:
-    """What a checkpoint directory, or a run's directory, says about its training."""
-    folder = directory if (directory / checkpoint.CONFIG).exists() else directory / "network"
-    return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
-
-
-def size_of(repository: Path) -> int:
-    """Bytes of its files."""
-    return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
-
-
-def python(module: str, *arguments: str) -> None:
-    """Run a module of the project in a process of its own. Raises CalledProcessError."""
-    print(f"{module} {' '.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
 
 
 _loaded: tuple[SmileFeatures, Any]

@@ -1,0 +1,38 @@
+"""What the runs that end in released weights (training.weights, training.siam_weights) have in common."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from networks import checkpoint
+from training import parallel, train
+from training.stills import ROOT
+
+TRAINED_ON = (
+    "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "
+    "no recorded smile was seen"
+)
+LICENCE = "non-commercial research only, as the training data (UTKFace)"
+CALIBRATION_CLIPS = 48
+"""Training smiles on which int8 ranges are chosen and precisions are compared."""
+Failure = (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
+"""What ends a run with one line."""
+
+
+def python(module: str, *arguments: str) -> None:
+    """Run a module of the project in a process of its own. Raises CalledProcessError."""
+    print(f"{module} {' '.join(arguments)}", flush=True)
+    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
+
+
+def provenance_of(directory: Path) -> dict[str, Any]:
+    """What a checkpoint directory, or the directory of a run, says about its training."""
+    folder = directory if (directory / checkpoint.CONFIG).exists() else directory / "network"
+    return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+
+
+def size_of(repository: Path) -> int:
+    """Bytes of its files."""
+    return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
