@@ -39,6 +39,9 @@ from training.parallel import run_all
 from training.planted import AGES, DURATION_S, LABELS, Label, draw_planted_plan
 from training.report import Table, write
 
+SEQUENCES: dict[Label, int] = {"additive": 2000, "relational": 5000}
+RATE: dict[Label, float] = {"additive": 2e-3, "relational": 4e-3}
+"""Enough for an R² of 0.9 in most runs; of 2,000 sequences at 2e-3 most networks do not learn the relational label."""
 FEATURES = 16
 RATE_HZ = 10.0
 NOISE = 0.1
@@ -123,8 +126,9 @@ def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
         labels = labels[torch.from_numpy(rng.permutation(len(labels)))]
     lengths = torch.full((BATCH,), values.shape[1])
     steps = trial.epochs * (trial.sequences // BATCH)
-    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    rate = RATE[trial.label]
+    optimiser = torch.optim.Adam(network.parameters(), rate)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     for step in range(steps):
         place = step % (trial.sequences // BATCH)
         if place == 0:
@@ -224,7 +228,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
-    parser.add_argument("--sequences", type=int, default=2000)
+    parser.add_argument("--sequences", type=int, help="to learn from, whatever the label")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--processes", type=int)
     parser.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
@@ -243,7 +247,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _trials(given: argparse.Namespace) -> list[str]:
     """The records of all trials asked for; those that are not there yet are run."""
     trials = [
-        Trial(label, pair, variant, seed, given.sequences, given.epochs)
+        Trial(label, pair, variant, seed, given.sequences or SEQUENCES[label], given.epochs)
         for seed in range(given.seeds)
         for pair in plants(given.pairs)
         for label in given.labels
