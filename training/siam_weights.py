@@ -112,7 +112,7 @@ class SiamWeights:
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         model_card.write(self.first.out)
         release = replace(release, card=replace(release.card, report=report))
-        siam_release.save(release, self.out / "release", self._provenance())
+        siam_release.save(release, self.out / "release", report["provenance"])
         self.export(release, "model_repository")
         return report
 
@@ -164,15 +164,21 @@ class SiamWeights:
         return [(path, float(ages[row])) for row, path in sorted(self.first.clips(part).items())]
 
     def calibrate(self, network: Siam) -> siam_release.SiamRelease:
-        """The release with the interval that the calibration smiles give."""
+        """The release, with an offset from the validation smiles and an interval from the calibration smiles."""
         directory = self.out / "release"
         if not (directory / CARD).exists():
-            smiles = self._smiles("calibration")
-            estimates = answer(network, (path for path, _ in smiles))
-            interval = calibrate.age_interval(estimates, np.array([age for _, age in smiles]))
+            offset = calibrate.offset(*self._answers_and_ages(network, "validation"))
+            network.answer.mean -= offset
+            interval = calibrate.age_interval(*self._answers_and_ages(network, "calibration"))
             card = Card(NAME, TRAINED_ON, LICENCE, self.first.settings.frame_rate_hz, interval)
-            siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
+            siam_release.save(
+                siam_release.SiamRelease(network, card), directory, self._provenance() | {"offset_years": offset}
+            )
         return siam_release.load(directory)
+
+    def _answers_and_ages(self, network: Siam, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        smiles = self._smiles(part)
+        return answer(network, (path for path, _ in smiles)), np.array([age for _, age in smiles])
 
     def export(self, release: siam_release.SiamRelease, name: str) -> Path:
         repository = self.out / name
@@ -201,9 +207,12 @@ class SiamWeights:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
         found = scores(exact, as_shipped, other, first.data, interval)
-        trained = provenance_of(self.out / "network")
+        provenance = self._provenance() | {
+            "network": provenance_of(self.out / "network"),
+            "offset_years": provenance_of(self.out / "release" / siam_release.NETWORK)["offset_years"],
+        }
         return {
-            "provenance": self._provenance() | {"network": trained},
+            "provenance": provenance,
             **found,
             "repository_bytes": size_of(repository),
         }

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.config import TRAITS
 from networks.network import InterpreterNetwork
-from networks.traits import GenderTemperature
+from networks.traits import AgeScale, GenderTemperature
 from smile.card import Card
 from training import (
     calibrate,
@@ -46,6 +46,7 @@ from training import (
     train,
     weights_plan,
 )
+from training.datasets import Clip
 from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
 from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
@@ -167,23 +168,31 @@ class Weights:
         return found
 
     def calibrate(self, features: SmileFeatures) -> None:
-        """Temperature and age interval from the calibration part, and the release with them."""
+        """Offset of the age from the validation smiles, its interval and the temperature from the calibration part,
+        and the release with them."""
         if self._card.exists():
             return
-        clips = features.part("calibration")
-        answers = {}
-        for trait in TRAITS:
-            network = self.network(self.out / "heads" / trait / "network")
-            if isinstance(network.answer, GenderTemperature):
-                network.answer.temperature.fill_(1.0)
-            answers[trait] = simulated_features.answer(network, map(features.regions, clips))
-            if isinstance(network.answer, GenderTemperature):
-                labels = np.array([clip.gender == "female" for clip in clips])
-                network.answer.temperature.fill_(calibrate.temperature(answers[trait], labels))
-            checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
+        tuning, clips = features.part("validation"), features.part("calibration")
+
+        def answers(network: InterpreterNetwork, clips: Sequence[Clip]) -> NDArray[np.float64]:
+            return simulated_features.answer(network, map(features.regions, clips))
+
+        gender = self.network(self.out / "heads" / "gender" / "network")
+        assert isinstance(gender.answer, GenderTemperature)
+        gender.answer.temperature.fill_(1.0)
+        labels = np.array([clip.gender == "female" for clip in clips])
+        gender.answer.temperature.fill_(calibrate.temperature(answers(gender, clips), labels))
+        age = self.network(self.out / "heads" / "age" / "network")
+        assert isinstance(age.answer, AgeScale)
+        offset = calibrate.offset(answers(age, tuning), _ages(tuning))
+        age.answer.mean -= offset
+        interval = calibrate.age_interval(answers(age, clips), _ages(clips))
+        for trait, network in (("age", age), ("gender", gender)):
+            provenance = provenance_of(self.out / "heads" / trait) | (
+                {"offset_years": offset} if network is age else {}
+            )
+            checkpoint.save(network, self.out / "release" / trait, provenance)
         shutil.copytree(self.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
-        ages = np.array([clip.age for clip in clips], np.float64)
-        interval = calibrate.age_interval(answers["age"], ages)
         card = Card(NAME, TRAINED_ON, LICENCE, self.settings.frame_rate_hz, interval)
         self._card.write_text(card.to_json() + "\n")
 
@@ -251,8 +260,13 @@ class Weights:
             "plan": json.loads((self.out / "plan.json").read_text()),
             "smiles": {part: len(self.clips(part)) for part in PARTS},
             "backbone": provenance_of(self.backbone),
+            "offset_years": provenance_of(self.out / "release" / "age")["offset_years"],
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
+
+
+def _ages(clips: Sequence[Clip]) -> NDArray[np.float64]:
+    return np.array([clip.age for clip in clips], np.float64)
 
 
 _loaded: tuple[SmileFeatures, Any]

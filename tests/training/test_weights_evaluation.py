@@ -75,6 +75,7 @@ def report(data: Stills) -> dict:
             "stills": {"train": 1, "test": COUNT},
             "smiles": {"train": 1, "test": COUNT},
             "backbone": {"images_seen": 123, "progress": 1.0},
+            "offset_years": 1.25,
         },
         "stills": None,
         "clips": {
@@ -132,13 +133,21 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
     """What it is worth alone and against the first network, on the same smiles; nothing about gender."""
     exact, first = answers(data, 6.25, 0.5), answers(data, 4.0, 0.9)
     found = scores(exact, exact, first, data, INTERVAL) | {
-        "provenance": {"stills": 1234, "smiles": {"train": 56}},
+        "provenance": {"stills": 1234, "smiles": {"train": 56}, "offset_years": -0.75},
         "repository_bytes": 2_500_000,
     }
     assert found["minus_first_network"]["mae"]["value"] == pytest.approx(2.25)
     card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
     section = markdown(report(data), card, found).split("## SIAM")[1].split("## ")[0]
-    for needed in ("1,234 training stills", "56 simulated smiles", "6.25", "2.25 (2.25 to 2.25)", "2.5 MB", "0-9"):
+    for needed in (
+        "1,234 training stills",
+        "56 simulated smiles",
+        "6.25",
+        "2.25 (2.25 to 2.25)",
+        "2.5 MB",
+        "0-9",
+        "-0.75 years",
+    ):
         assert needed in section, needed
     assert "ccuracy" not in section and "## SIAM" not in markdown(report(data), card)
 
