@@ -175,7 +175,7 @@ def _interval(interval: AgeInterval | None, offset_years: float) -> str:
     ]
     stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
     stated += (
-        f" Before, {offset_years:.2f} years, the median error on the validation smiles, are taken from every answer."
+        f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
     )
     head = f"## Age intervals\n\n{stated}\n"
     return "\n".join([head, "| Estimate | Interval |", "|---|---|", *rows, ""])
@@ -229,7 +229,7 @@ def _siam(report: Report) -> str:
         "## SIAM (`network=siam`), the second network\n\n"
         f"Compact width, from scratch on {provenance['stills']:,} training stills and {provenance['smiles']['train']} "
         "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above. "
-        f"{provenance['offset_years']:.2f} years, the median error on the validation smiles, are taken from each answer.\n"
+        f"{provenance['offset_years']:.2f} years, the median error on validation smiles, are taken from each answer.\n"
         f"MAE less that of the first network on the same smiles: {_interval_text(behind)} years. "
         f"Int8 minus float32: {_interval_text(report['shipped_minus_float32']['mae'])} years. "
         f"Repository: {report['repository_bytes'] / 1e6:.1f} MB.\n\n" + "\n".join(rows) + "\n"
