@@ -174,9 +174,7 @@ def _interval(interval: AgeInterval | None, offset_years: float) -> str:
         if age % 10 == 0 and age <= 90
     ]
     stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
-    stated += (
-        f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
-    )
+    stated += f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
     head = f"## Age intervals\n\n{stated}\n"
     return "\n".join([head, "| Estimate | Interval |", "|---|---|", *rows, ""])
 

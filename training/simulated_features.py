@@ -44,6 +44,8 @@ EXACT = "test"
 CORRUPTED = "{part}-{corruption}"
 """Name of a part whose crops are corrupted (training.evaluate_stills.CORRUPTIONS) before the backbone sees them."""
 STILL, HELD_OUT = "stills", "held-out-stills"
+StillJob = tuple[list[tuple[NDArray[np.uint8], tuple[int, ...]]], Path]
+"""Stills with the seed of the view to be made of each, and the file for the features."""
 
 
 class StillSequence(NamedTuple):
@@ -111,34 +113,42 @@ def prepare(
     folder = cache / f"{settings.key}-{recipe.backbone}"
     for part in (*smiles, *stills):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    clips, digests = [], {}
-    smile_jobs, still_jobs = [], []
-    for part, found in smiles.items():
-        for row, path in sorted(found.items()):
-            clip = _clip(data, row, part, path)
-            clips.append(clip)
-            digests[clip.name] = clip.name
-            smile_jobs.append((path, folder / f"{clip.name}.npy", part))
-    _run(smile_jobs, _clip_features, f"features of {len(clips)} smiles", (backbone,), processes)
+    shown = {
+        _clip(data, row, part, path): folder / part / f"{data.keys[row]}.npy"
+        for part, found in smiles.items()
+        for row, path in sorted(found.items())
+    }
+    smile_jobs = [(clip.path, target, target.parent.name) for clip, target in shown.items()]
+    _run(smile_jobs, _clip_features, f"features of {len(shown)} smiles", (backbone,), processes)
+    still_jobs: list[StillJob] = []
+    sequences: dict[Clip, StillSequence] = {}
+    for part, rows in stills.items():
+        jobs, found = _still_sequences(data, part, rows, folder / part, settings.seed, views if part == STILL else 1)
+        still_jobs += jobs
+        sequences |= found
+    _run(still_jobs, _still_features, f"features of {len(sequences)} stills", (backbone,), processes)
+    clips = tuple(sorted((*shown, *sequences), key=lambda clip: clip.name))
+    whole = Dataset("simulated smiles and stills of UTKFace", clips, True)
+    digests = {clip.name: clip.name for clip in shown}
+    return SmileFeatures(whole, recipe, folder, digests, {}, {clip.name: found for clip, found in sequences.items()})
 
-    places = {}
-    for part, all_rows in stills.items():
-        count = views if part == STILL else 1
-        for rows in (all_rows[first : first + CHUNK] for first in range(0, len(all_rows), CHUNK)):
-            targets = [_target(folder / part, rows, view) for view in range(count)]
-            still_jobs += [
-                ([(data.crops[row], (settings.seed, int(row), view)) for row in rows], target)
-                for view, target in enumerate(targets)
-            ]
-            for place, row in enumerate(rows.tolist()):
-                changes = np.random.default_rng([settings.seed, row]).integers(MIN_SAMPLES, size=count)
-                for view, change in enumerate(changes.tolist()):
-                    clip = _clip(data, row, part, targets[view], f"-{view}" if count > 1 else "")
-                    clips.append(clip)
-                    places[clip.name] = StillSequence(targets[view - 1], targets[view], place, change)
-    _run(still_jobs, _still_features, f"features of {len(places)} stills", (backbone,), processes)
-    whole = Dataset("simulated smiles and stills of UTKFace", tuple(sorted(clips, key=lambda clip: clip.name)), True)
-    return SmileFeatures(whole, recipe, folder, digests, {}, places)
+
+def _still_sequences(
+    data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int
+) -> tuple[list[StillJob], dict[Clip, StillSequence]]:
+    """What has to be computed for the stills of a part, and the sequences that can be shown then."""
+    jobs: list[StillJob] = []
+    sequences = {}
+    for chunk in (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)):
+        targets = [_target(folder, chunk, view) for view in range(views)]
+        for view, target in enumerate(targets):
+            jobs.append(([(data.crops[row], (seed, int(row), view)) for row in chunk], target))
+        for place, row in enumerate(chunk.tolist()):
+            changes = np.random.default_rng([seed, row]).integers(MIN_SAMPLES, size=views)
+            for view, change in enumerate(changes.tolist()):
+                clip = _clip(data, row, part, targets[view], f"-{view}" if views > 1 else "")
+                sequences[clip] = StillSequence(targets[view - 1], targets[view], place, change)
+    return jobs, sequences
 
 
 def _target(folder: Path, rows: NDArray[np.int64], view: int) -> Path:
@@ -227,7 +237,7 @@ def _clip_features(job: tuple[Path, Path, str]) -> None:
     _save(target, _through(crops, part == EXACT))
 
 
-def _still_features(job: tuple[list[tuple[NDArray[np.uint8], tuple[int, ...]]], Path]) -> None:
+def _still_features(job: StillJob) -> None:
     views, target = job
     crops = np.stack([augment.augment(wide, np.random.default_rng(seed)) for wide, seed in views])
     _save(target, _through(crops, False))
