@@ -139,6 +139,7 @@ def test_directory_of_another_run_is_refused(folder: Path) -> None:
         ({"optimisation": {"epochs": "many"}}, "optimisation.epochs is 'many', not int"),
         ({"trait": "height"}, "trait is 'height'"),
         ({"layers": {"wings": 2}}, "wings"),
+        ({"optimisation": {"schedule": "steps"}}, "x.yaml: schedule is 'steps', not one of plateau, cosine"),
     ],
 )
 def test_configuration_errors_name_the_key(tmp_path: Path, change: dict, message: str) -> None:
