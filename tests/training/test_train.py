@@ -13,12 +13,15 @@ import torch
 import yaml
 
 from networks import checkpoint
+from networks.config import network_config
+from networks.siam_config import siam_config
 from tests.training import planted_features
 from training import datasets, feature_store, predictions, protocol
 from training.batches import BucketedBatches, Clips
 from training.feature_store import Features
 from training.module import Optimisation, TraitModule
 from training.run_config import ConfigError, from_dict
+from training.siam_module import SiamModule, SiamOptimisation
 from training.standardise import statistics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +149,20 @@ def test_configuration_errors_name_the_key(tmp_path: Path, change: dict, message
     """A wrong key or value is found before anything is read."""
     with pytest.raises(ConfigError, match=message):
         from_dict(values(tmp_path, "x") | change, "x.yaml")
+
+
+def test_a_cosine_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of both papers' networks, by the epoch alone: a resumed run needs no memory of it."""
+    plan = {"rate": 0.2, "epochs": 4, "schedule": "cosine"}
+    first = TraitModule(network_config("age", "compact"), Optimisation(**plan), 0)
+    for module in (first, SiamModule(siam_config("compact"), SiamOptimisation(**plan), 0)):
+        optimiser = module.configure_optimizers()
+        rates = []
+        for epoch in (0, 1, 2, 3):
+            monkeypatch.setattr(type(module), "current_epoch", epoch)
+            module.on_train_epoch_start()
+            rates += {group["lr"] for group in optimiser.param_groups}
+        assert rates == pytest.approx([0.2, 0.1707, 0.1, 0.0293], abs=1e-4)
 
 
 def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
