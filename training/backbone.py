@@ -32,7 +32,7 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import augment, still_split, stills
+from training import augment, precision, still_split, stills
 from training.backbone_run import Plan, Run
 from training.still_network import StillNetwork, expected_age, fold, save_head
 
@@ -66,7 +66,7 @@ def predict(network: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> tu
     ages, genders = [], []
     for at in range(0, len(crops), batch):
         frames = torch.from_numpy(crops[at : at + batch]).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with precision.autocast(device.type):
             age_logits, gender_logits = network(frames)
         ages.append(expected_age(age_logits).cpu().numpy())
         genders.append(gender_logits.float().cpu().numpy())
@@ -168,7 +168,7 @@ def averaged(run: Run, data: stills.Stills, rows: NDArray[np.int64]) -> StillNet
             layer.momentum = None
     device = next(network.parameters()).device
     batch = run.plan.batch
-    with ThreadPoolExecutor(1) as pool, torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+    with ThreadPoolExecutor(1) as pool, torch.no_grad(), precision.autocast(device.type):
         for at in range(0, len(rows), batch):
             seeds = [(run.plan.seed, int(row)) for row in rows[at : at + batch]]
             views = augment.batch(data.crops[rows[at : at + batch]], seeds, alignment.CROP_PX, run.plan.degraded, pool)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from training import augment
+from training import augment, precision
 from training.still_network import AGES, StillNetwork, expected_age
 
 
@@ -177,7 +177,7 @@ class Run:
         layers = [self.network, *self.replicas]
         maps = list(self.pool.map(_forward, layers, frames.chunk(len(layers))))
         joined = torch.cat([part.detach() for part in maps]).requires_grad_()
-        with torch.autocast(frames.device.type, torch.bfloat16):
+        with precision.autocast(frames.device.type):
             age_logits, gender_logits = self.network.head(joined)
         value = loss(age_logits, gender_logits, age, gender, self.plan)
         value.backward()
@@ -203,7 +203,7 @@ def _replica(network: StillNetwork) -> StillNetwork:
 
 
 def _forward(network: StillNetwork, frames: Tensor) -> Tensor:
-    with torch.autocast(frames.device.type, torch.bfloat16):
+    with precision.autocast(frames.device.type):
         return network.map(frames)
 
 

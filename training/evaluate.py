@@ -1,12 +1,14 @@
 """Per-clip predictions -> the papers' tables (JSON, Markdown, HTML) and figures (PNG).
 
-    python -m training.evaluate runs/study --out docs/results      # every predictions.jsonl beneath the folder
+    python -m training.evaluate runs/study --out docs/results/study    # all predictions beneath the folder
+    python -m training.evaluate docs/results/study --out again         # the same, from what the first one kept
     python -m training.evaluate a.jsonl b.jsonl --out docs/results
 
 | file | holds |
 |---|---|
 | tables.json, tables.md, tables.html | training.tables: the printed numbers beside ours, tests, relations, effects |
 | relations_age.png, relations_gender.png | training.figures: the most important pair and triplet of each group |
+| predictions/age_full.predictions.jsonl and so on | every prediction, one file for each trait and method |
 """
 
 import argparse
@@ -14,19 +16,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from training import figures, tables, train
-from training.predictions import PredictionsError
+from training import figures, predictions, tables
+from training.predictions import FILE, PredictionsError
+
+KEPT = "predictions"
 
 
 def found(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders as the predictions beneath them.
+    """Files as they are, folders as the predictions of the runs beneath them or, without runs, as those that were kept.
 
     Raises:
         PredictionsError: a path does not exist, or a folder holds no predictions.
     """
     files = []
     for path in paths:
-        beneath = sorted(path.rglob(train.PREDICTIONS)) if path.is_dir() else [path]
+        beneath = sorted(path.rglob(FILE)) or sorted(path.rglob(f"*.{FILE}")) if path.is_dir() else [path]
         if not beneath or not path.exists():
             raise PredictionsError(f"{path}: no predictions here; training.study and training.train write them")
         files += beneath
@@ -34,9 +38,13 @@ def found(paths: Sequence[Path]) -> list[Path]:
 
 
 def write(paths: Sequence[Path], folder: Path) -> None:
-    """Write every table and figure that the predictions allow to `folder`. Raises PredictionsError, OSError."""
+    """Write every table and figure that the predictions allow to `folder`, and the predictions beside them.
+
+    Raises PredictionsError, OSError.
+    """
     tables.write(paths, folder)
     figures.write(paths, folder)
+    predictions.pool(paths, folder / KEPT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

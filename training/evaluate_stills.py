@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import Backbone
 from smile.tensors import GENDERS
-from training import still_split, stills
+from training import precision, still_split, stills
 from training.backbone import RUN
 from training.still_network import FrameHead, expected_age, load_head
 
@@ -92,12 +92,12 @@ CORRUPTIONS: dict[str, Callable[[Images], Images]] = {
 
 
 def predict(backbone: Backbone, head: FrameHead, crops: Images, batch: int = 32) -> tuple[NDArray, NDArray]:
-    """(n, 96, 96, 3) uint8 RGB -> age in years (n,), probability of (male, female) (n, 2); bfloat16 convolutions."""
+    """(n, 96, 96, 3) uint8 RGB -> age in years (n,), probability of (male, female) (n, 2)."""
     backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def answer(part: Images) -> tuple[NDArray, NDArray]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision.autocast("cpu"):
             maps = backbone.map(torch.from_numpy(part))
         age_logits, gender_logits = head(maps.float())
         return expected_age(age_logits).numpy(), gender_logits.softmax(dim=1).numpy()

@@ -8,13 +8,14 @@ A file is JSON Lines. The first line is the header, each other line one clip as 
      "trait": "age", "method": "full", "prediction": 36.2, "importance": [0.0281, ...],
      "zeroed": {"right_cheek": 41.9, "left_eye+forehead+right_eye": 38.0}}
 
-Several files of one data set and one split may be read together, for instance one of each fold.
+Several files of one data set and one split may be read together, for instance one of each fold; `pool` makes one of
+those of a method, whose provenance then lists theirs.
 """
 
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from training import siam_methods
 from training.datasets import KINDS, Dataset
 
 FORMAT = "smile-predictions/1"
+FILE = "predictions.jsonl"
+RUNS = "runs"
+"""Key of the provenance under which a pooled file lists those of its parts."""
 METHODS = (*ABLATIONS, *siam_methods.METHODS)
 DIGITS = 6
 """Significant digits that are written."""
@@ -51,6 +55,11 @@ class Header:
     clips: int
     split: str
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The provenance of each run behind the predictions."""
+        return self.provenance.get(RUNS, [self.provenance])
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,20 @@ def write(path: Path, header: Header, predictions: Sequence[Prediction]) -> None
     partial.replace(path)
 
 
+def pool(paths: Sequence[Path], folder: Path) -> None:
+    """Write what some files hold as one file for each trait and method. Raises PredictionsError, as `read` does."""
+    head, items = read(paths)
+    origins: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for path in paths:
+        part, found = read([path])
+        for key in dict.fromkeys((item.trait, item.method) for item in found):
+            origins.setdefault(key, []).extend(part.runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    for (trait, method), runs in origins.items():
+        mine = [item for item in items if (item.trait, item.method) == (trait, method)]
+        write(folder / f"{trait}_{method}.{FILE}", replace(head, provenance={RUNS: runs}), mine)
+
+
 def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:
     """All predictions of some files, sorted by trait, method and clip.
 
@@ -127,10 +150,12 @@ def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:
     places: dict[tuple[str, str, str], str] = {}
     labels: dict[str, tuple[object, ...]] = {}
     found: list[Prediction] = []
+    runs: list[dict[str, Any]] = []
     for path in paths:
         lines = path.read_text(encoding="utf-8").splitlines()
         head = _header(path, lines[0] if lines else "")
         merged = merged or head
+        runs += head.runs
         for name in ("data_set", "simulated", "clips", "split"):
             if getattr(head, name) != getattr(merged, name):
                 ours, theirs = getattr(head, name), getattr(merged, name)
@@ -147,6 +172,7 @@ def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:
             found.append(item)
     if merged is None:
         raise PredictionsError("no file of predictions was given")
+    merged = replace(merged, provenance=runs[0] if len(runs) == 1 else {RUNS: runs})
     return merged, sorted(found, key=lambda item: (item.trait, item.method, item.clip))
 
 

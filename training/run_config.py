@@ -12,7 +12,7 @@ from smile.sampling import FRAME_RATE_HZ
 from training.feature_store import CACHE
 from training.module import Optimisation
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 class ConfigError(ValueError):
@@ -30,7 +30,8 @@ class RunConfig:
         out: directory of the run, made if it is absent.
         fold: the fold that is tested.
         layers: sizes and dropout rates of networks.config.NetworkConfig that differ from those of `width`.
-        precision: of the training step, as Lightning names it; predictions are made in float32.
+        precision: of the training step, as Lightning names it; "auto" is bf16-mixed where the hardware has bfloat16
+            (training.precision), else 32-true. Predictions are made in float32.
         accelerator, devices, nodes: as Lightning understands them; `optimisation.batch` is shared among all devices.
         workers: processes that read batches ahead.
     """

@@ -37,7 +37,7 @@ from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import AgeInterval, Card
-from training import calibrate, model_card, siam_stills, still_split, train, weights, weights_plan
+from training import calibrate, model_card, precision, siam_stills, still_split, train, weights, weights_plan
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
 from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
@@ -71,7 +71,7 @@ class MixedModule(SiamModule):
         self.training_faces, self.held_out = training, held_out
 
     def training_step(self, batch: FaceBatch, _: int) -> Tensor:  # type: ignore[override]
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with precision.autocast(self.device.type):
             appearance = self.network.look(batch.faces)[0]
         estimate = self.network.remember(appearance.float()[batch.frame_of], batch.frame_count)
         loss = self.loss(estimate, batch.age)

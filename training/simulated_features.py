@@ -26,7 +26,7 @@ from networks.network import InterpreterNetwork
 from smile.regions import GRID
 from smile.sampling import MIN_SAMPLES
 from smile.tensors import GENDERS, MAP_CHANNELS
-from training import augment, parallel
+from training import augment, parallel, precision
 from training.datasets import Clip, Dataset
 from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import Features, recipe_of
@@ -40,7 +40,7 @@ CHUNK = 256
 """Stills in a file."""
 BATCH = 32
 EXACT = "test"
-"""The part whose features are computed in float32; bfloat16 is more than twice as fast on a CPU that has it."""
+"""The part whose features are computed in float32 everywhere; the others in bfloat16 where that is fast."""
 CORRUPTED = "{part}-{corruption}"
 """Name of a part whose crops are corrupted (training.evaluate_stills.CORRUPTIONS) before the backbone sees them."""
 STILL, HELD_OUT = "stills", "held-out-stills"
@@ -210,13 +210,13 @@ _networks: dict[bool, Backbone]
 
 
 def _start(directory: Path) -> None:
-    """The backbone in float32 and in bfloat16, on the GPU where there is one."""
+    """The backbone in float32 and in what is fast, on the GPU where there is one."""
     global _networks
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _networks = {exact: checkpoint.load_backbone(directory) for exact in (True, False)}
     for exact, network in _networks.items():
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if not exact:
+        if not exact and precision.has_bfloat16(device.type):
             network.layers.bfloat16()
 
 

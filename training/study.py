@@ -2,12 +2,13 @@
 
     python -m training.study --tiny                # the chain in small, from one public-domain portrait
     python -m training.study                       # 1,240 simulated clips of 400 subjects
+    python -m training.study --planted             # simulated clips in which only the timing of two regions tells
     python -m training.study --data UvA-NEMO_DIR   # the real thing
 
 May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
 
     data/            the simulated set, where none was given
-    backbone/        the random backbone of the tiny study
+    backbone/        the shipped backbone, or the random one of the tiny study, where none was given
     folds.json       training.protocol
     runs/<trait>/<ablation>/<fold>/    training.train
     tables/          training.evaluate
@@ -34,6 +35,7 @@ from training import (
     parallel,
     protocol,
     run_config,
+    shipped,
     study_data,
     train,
 )
@@ -192,11 +194,13 @@ def _work(config: RunConfig) -> str | None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.study", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="the chain in small: minutes, and numbers without meaning")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--tiny", action="store_true", help="the chain in small: minutes, and numbers without meaning")
+    chosen.add_argument("--planted", action="store_true", help="a simulated set with a planted relation, age alone")
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
-    parser.add_argument("--backbone", type=Path, help="checkpoint directory; default runs/backbone/release")
-    parser.add_argument("--out", type=Path, help="default runs/study or runs/study-tiny")
+    parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
+    parser.add_argument("--out", type=Path, help="default runs/study, runs/study-planted or runs/study-tiny")
     parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
     parser.add_argument("--processes", type=int, help="default: one for each core")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
@@ -207,24 +211,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    plan = PLANS["tiny" if options.tiny else "full"]
+    if options.planted and options.data:
+        sys.exit("error: --planted simulates its data: leave out --data")
+    name = "tiny" if options.tiny else "planted" if options.planted else "full"
+    plan = PLANS[name]
     if options.epochs:
         plan = replace(plan, optimisation=replace(plan.optimisation, epochs=options.epochs))
     plan = replace(plan, folds=options.folds or plan.folds, frame_rate_hz=options.frame_rate or plan.frame_rate_hz)
-    out = options.out or Path("runs/study-tiny" if options.tiny else "runs/study")
+    out = options.out or Path("runs/study" if name == "full" else f"runs/study-{name}")
     try:
-        stills, backbone = options.stills, options.backbone
+        stills, backbone = options.stills or study_data.STILLS, options.backbone
         if options.tiny:
-            stills = stills or study_data.portraits(out / "stills", plan)
+            stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
-        study = Study(
-            plan,
-            out,
-            options.data,
-            stills or study_data.STILLS,
-            backbone or study_data.BACKBONE,
-            options.cache,
-        )
+        backbone = backbone or shipped.write(out / "backbone")
+        study = Study(plan, out, options.data, stills, backbone, options.cache)
         failed = study.run(options.processes)
     except (
         *train.Failure,
@@ -234,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ProtocolError,
         PredictionsError,
         parallel.WorkerDied,
+        shipped.NotShipped,
         study_data.NoData,
     ) as error:
         sys.exit(f"error: {error}")

@@ -14,9 +14,8 @@ from training.study_plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 STILLS = ROOT / "../shared/data/faces/utkface.zip"
-BACKBONE = ROOT / "runs/backbone/release"
 HELD_OUT = ("validation", "calibration", "test")
-"""Parts of STILLS that BACKBONE was not trained on: features of the others would be too good to be true."""
+"""Parts of STILLS that the shipped backbone was not trained on: features of the others would be too good to be true."""
 PORTRAIT_PX = 250
 FACE_AT = (222.0, 122.0)
 """(x, y) of the face in the 512x512 astronaut portrait of scikit-image (NASA, public domain)."""
@@ -35,6 +34,8 @@ def simulate(stills: Path, out: Path, plan: Plan, jobs: int) -> None:
         raise NoData(f"{stills} does not exist: name labelled stills with --stills, or a data set with --data")
     arguments = ["--stills", str(stills), "--out", str(out), "--subjects", str(plan.subjects)]
     arguments += ["--clips", str(plan.clips), "--seed", str(plan.seed)]
+    if plan.planted and plan.label:
+        arguments += ["--planted", ",".join(plan.planted), "--label", plan.label]
     if stills == STILLS:
         arguments += ["--parts", *HELD_OUT]
     _, options = simulator.parse(arguments)

@@ -5,7 +5,7 @@ What was not run says so; what was run on another data set than the papers' says
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def by_method(items: Sequence[Prediction]) -> Results:
 def write(paths: Sequence[Path], folder: Path) -> None:
     """Read the predictions and write tables.json, tables.md and tables.html. Raises PredictionsError."""
     header, items = predictions.read(paths)
-    about = asdict(header)
+    commits = sorted({str(run.get("commit")) for run in header.runs})
+    about = asdict(replace(header, provenance={})) | {"commits": ", ".join(commits)}
     report.write(folder, "tables", f"Results on {header.data_set}", about, tables(header, items), warning(header))
 
 

@@ -32,7 +32,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from networks import checkpoint
-from training import answers, datasets, feature_store, predictions, protocol, run_config, standardise
+from training import answers, datasets, feature_store, precision, predictions, protocol, run_config, standardise
 from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
@@ -40,7 +40,7 @@ from training.module import SELECTION, LossNotFinite, TraitModule
 from training.protocol import Leak, ProtocolError, Sides, Split
 from training.run_config import ConfigError, RunConfig
 
-PREDICTIONS = "predictions.jsonl"
+PREDICTIONS = predictions.FILE
 RECORD = "run.json"
 Failure = (ConfigError, DatasetError, ProtocolError, Leak, FeatureError, LossNotFinite, checkpoint.CheckpointError)
 
@@ -145,7 +145,7 @@ def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
         sync_batchnorm=several and on_gpu,
         use_distributed_sampler=False,
         reload_dataloaders_every_n_epochs=1,
-        precision=config.precision,
+        precision=_precision(config, on_gpu),
         max_epochs=plan.epochs,
         gradient_clip_val=plan.clip,
         callbacks=[
@@ -165,6 +165,12 @@ def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
     )
+
+
+def _precision(config: RunConfig, on_gpu: bool) -> Any:
+    if config.precision != "auto":
+        return config.precision
+    return "bf16-mixed" if precision.has_bfloat16("cuda" if on_gpu else "cpu") else "32-true"
 
 
 def _record(config: RunConfig, features: Features, split: Split) -> dict[str, Any]:

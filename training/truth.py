@@ -34,6 +34,7 @@ from networks.dynamics import Dynamics
 from networks.interpreter import Interpreter
 from networks.network import InterpreterNetwork
 from smile.regions import PAIRS, REGIONS
+from training import precision
 from training.attribution import contributions, interactions, zeroings
 from training.parallel import run_all
 from training.planted import AGES, DURATION_S, LABELS, Label, draw_planted_plan
@@ -117,7 +118,7 @@ def network_of(trial: Trial) -> InterpreterNetwork:
 
 
 def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
-    """Train, in bfloat16 where torch trusts it; the network in evaluation mode, test features and labels."""
+    """Train; the network in evaluation mode, test features and labels."""
     rng = np.random.default_rng([trial.seed, 0])
     torch.manual_seed(trial.seed)
     network = network_of(trial)
@@ -134,7 +135,7 @@ def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
         if place == 0:
             order = torch.from_numpy(rng.permutation(trial.sequences))
         rows = order[place * BATCH : (place + 1) * BATCH]
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision.autocast("cpu"):
             estimate = network(values[rows], lengths)
         loss = mse_loss(estimate.output[:, 0, 0].float(), labels[rows])
         if trial.variant == "late_entropy" and step > ENTROPY_FROM * steps:

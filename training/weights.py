@@ -151,7 +151,7 @@ class Weights:
                 width="compact",
                 layers=self.plan.layers,
                 optimisation=self.plan.optimisation,
-                precision="bf16-mixed",
+                precision="auto",
                 seed=self.plan.seed,
             )
             for trait in TRAITS

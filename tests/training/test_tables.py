@@ -205,5 +205,16 @@ def test_figures_stand_beside_the_tables_and_nothing_to_read_is_an_error(report,
     """Where importances were predicted there is a figure; a folder without predictions ends with a plain message."""
     assert (report / "relations_age.png").stat().st_size > 10_000
     assert (report / "relations_gender.png").stat().st_size > 10_000
+    (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match="no predictions here"):
-        evaluate.main([str(report), "--out", str(tmp_path / "none")])
+        evaluate.main([str(tmp_path / "empty"), "--out", str(tmp_path / "none")])
+
+
+def test_the_tables_come_again_from_the_predictions_that_were_kept(report, tmp_path):
+    """One file for each method lies beside the tables; evaluating their folder writes the same tables."""
+    kept = sorted(path.name for path in (report / "predictions").iterdir())
+    assert kept == [f"{name}.predictions.jsonl" for name in ("age_full", "age_holistic", "gender_full")]
+    evaluate.main([str(report), "--out", str(tmp_path / "again")])
+    assert (tmp_path / "again" / "tables.md").read_text() == (report / "tables.md").read_text()
+    header, _ = predictions.read([report / "predictions" / name for name in kept])
+    assert header.runs == [{"commit": "abc"}] * 3

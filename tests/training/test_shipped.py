@@ -1,0 +1,34 @@
+"""The shipped backbone as a checkpoint that training can use."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from networks import checkpoint
+from smile.tensors import BACKBONE
+from training import shipped
+
+
+def test_the_checkpoint_computes_what_is_served(tmp_path: Path) -> None:
+    """Same features as the float16 graph, and its licence stays with the weights."""
+    folder = shipped.write(tmp_path / "backbone")
+    network = checkpoint.load_backbone(folder)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    graph = shipped.REPOSITORY / json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]["file"]
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (served,) = session.run(None, {BACKBONE.inputs[0].name: frames})
+    with torch.inference_mode():
+        found = network(torch.from_numpy(frames)).numpy()
+    np.testing.assert_allclose(found.astype(np.float32), served.astype(np.float32), atol=0.01)
+    assert "licence" in json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+
+
+def test_a_repository_without_a_backbone_is_named(tmp_path: Path) -> None:
+    """Nothing is written."""
+    with pytest.raises(shipped.NotShipped, match="backbone"):
+        shipped.write(tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()
