@@ -39,6 +39,7 @@ from training.still_network import StillNetwork, expected_age, fold, save_head
 RUN = stills.ROOT / "runs/backbone"
 SOURCE = "UTKFace (non-commercial research), age and gender, from scratch"
 CALIBRATION_CROPS = 512
+WARM_CROPS = 256
 SAVE_EVERY_S = 300.0
 RELEASE_EVERY_S = 1800.0
 
@@ -109,14 +110,14 @@ def train(
     shards: int = 1,
     start: Path | None = None,
 ) -> Run:
-    """Run `plan` from the last state in `folder`; without one, from the averaged convolutions that `start` holds."""
+    """Run `plan` from the last state in `folder`; without one, from the convolutions that `start` holds."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")
     elif start is not None:
-        run.warm_start(start)
+        run.warm_start(start, torch.from_numpy(data.centre(parts["train"][:WARM_CROPS])))
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
@@ -220,7 +221,11 @@ def main() -> None:
         "--seconds", type=float, help="processor time of each shard to spend from now on, instead of --images"
     )
     parser.add_argument("--folder", type=Path, default=RUN)
-    parser.add_argument("--start", type=Path, help="state.pt of another run, to begin with its averaged convolutions")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="begin with other convolutions: state.pt of a run, or a backbone's checkpoint directory",
+    )
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()
     shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)

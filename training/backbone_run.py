@@ -1,6 +1,7 @@
 """One run of the backbone's training: its plan, its loss, a step, and all that an interrupted run needs to go on."""
 
 import copy
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from networks import checkpoint
 from training import augment, precision
-from training.still_network import AGES, StillNetwork, expected_age
+from training.still_network import AGES, StillNetwork, expected_age, unfold
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,25 @@ class Run:
         self.seen, self.before = state["seen"], state["before"]
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
-    def warm_start(self, path: Path) -> None:
-        """Take the averaged convolutions that another run saved, and nothing else of it."""
-        state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
-        layers = {name: tensor for name, tensor in state["average"].items() if name.startswith("layers.")}
+    def warm_start(self, path: Path, frames: Tensor) -> None:
+        """Take the convolutions that another run saved or released, and nothing else of it.
+
+        Args:
+            path: its state.pt, or a checkpoint directory of a backbone (training.shipped makes one).
+            frames: (N, S, S, 3) uint8 RGB training crops, by which the normalisation of a released backbone is found.
+        """
+        if path.is_dir():
+            found = unfold(checkpoint.load_backbone(path), frames).state_dict()
+            provenance = json.loads((path / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
+            self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
+        else:
+            state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+            found = state["average"]
+            self.before = state["seen"] + state["before"]
+        layers = {name: tensor for name, tensor in found.items() if name.startswith("layers.")}
         for network in (self.network, self.average):
             network.load_state_dict(network.state_dict() | layers)
         self._copy_to_replicas()
-        self.before = state["seen"] + state["before"]
 
     def _copy_to_replicas(self) -> None:
         for replica in self.replicas:

@@ -1,7 +1,8 @@
 """The network that the stills train: the paper's ten convolutions with batch normalisation, and a head for one frame.
 
 After training the normalisation is folded into the convolutions, which makes networks.backbone.Backbone exactly
-(7,635,264 parameters); the head stays apart and gives the answer of a single frame, to compare clips with.
+(7,635,264 parameters); the head stays apart and gives the answer of a single frame, to compare clips with. `unfold`
+goes the other way, so that released convolutions can be trained further.
 """
 
 from pathlib import Path
@@ -86,6 +87,37 @@ def fold(network: StillNetwork, source: str) -> Backbone:
         target.bias.copy_(normalisation.bias - normalisation.running_mean * gain)
     targets[0].weight.div_(PIXEL_SCALE)
     return backbone.eval()
+
+
+@torch.no_grad()
+def unfold(backbone: Backbone, frames: Tensor) -> StillNetwork:
+    """A network that computes backbone.map, in training mode too on frames like these, and a head that knows nothing.
+
+    Normalisation by each convolution's statistics over `frames` is undone by its gain and shift. Kernels get the size
+    that fresh ones have, which normalisation makes free to choose: a rate then moves them as much as it would those.
+
+    Args:
+        frames: (N, S, S, 3) uint8 RGB.
+    """
+    network = StillNetwork().eval()
+    sources = iter([layer for layer in backbone.layers if isinstance(layer, nn.Conv2d)])
+    x = (frames.permute(0, 3, 1, 2).float() - network.mean) / PIXEL_SCALE
+    unit = PIXEL_SCALE
+    for layer in network.layers:
+        if isinstance(layer, nn.Conv2d):
+            source = next(sources)
+            size = layer.weight.square().mean().sqrt() / source.weight.square().mean().sqrt()
+            layer.weight.copy_(source.weight * size)
+            scale, unit = size / unit, 1.0
+        if isinstance(layer, nn.BatchNorm2d):
+            assert source.bias is not None and layer.running_mean is not None and layer.running_var is not None
+            variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+            layer.running_mean.copy_(mean)
+            layer.running_var.copy_(variance)
+            layer.weight.copy_((variance + layer.eps).sqrt() / scale)
+            layer.bias.copy_(mean / scale + source.bias)
+        x = layer(x)
+    return network
 
 
 def save_head(head: FrameHead, path: Path) -> None:

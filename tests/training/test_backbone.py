@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
+from networks.backbone import Backbone
 from training import backbone, precision, stills
 from training.backbone_run import Plan, Run, label_distribution, loss
 from training.still_network import AGES, expected_age, load_head
@@ -105,13 +106,27 @@ def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> Non
     first.step(frames, torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1]))
     first.save(tmp_path / "state.pt")
     second = Run.start(TINY, torch.device("cpu"), shards=2)
-    second.warm_start(tmp_path / "state.pt")
+    second.warm_start(tmp_path / "state.pt", frames)
     assert (second.seen, second.before, second.progress) == (0, 4, 0.0)
     for network in (second.network, second.average):
         for name, tensor in first.average.layers.state_dict().items():
             assert torch.equal(network.layers.state_dict()[name], tensor), name
     for mine, other in zip(second.replicas[0].layers.buffers(), first.average.layers.buffers(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
+    """Its convolutions compute the released map; what it had seen before is counted."""
+    torch.manual_seed(3)
+    released = Backbone()
+    checkpoint.save(released, tmp_path, {"images_seen": 5, "images_seen_before": 2})
+    frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
+    run = Run.start(TINY, torch.device("cpu"), shards=2)
+    run.warm_start(tmp_path, frames)
+    assert run.before == 7
+    with torch.no_grad():
+        for network in (run.network, run.average, *run.replicas):
+            torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("shards", [1, 2])

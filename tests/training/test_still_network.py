@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.still_network import AGES, FrameHead, StillNetwork, expected_age, fold, load_head, save_head
+from training.still_network import AGES, FrameHead, StillNetwork, expected_age, fold, load_head, save_head, unfold
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,21 @@ def test_the_folded_backbone_computes_the_same(network: StillNetwork) -> None:
     assert folded.shape == (3, 512, 6, 6) and expected.std() > 0.1
     torch.testing.assert_close(folded, expected, rtol=1e-3, atol=1e-3)
     assert sum(parameter.numel() for parameter in backbone.layers.parameters()) == 7_635_264
+
+
+def test_a_released_backbone_is_taken_up_where_it_was(network: StillNetwork) -> None:
+    """Unfolded, it computes the same as before, in training mode as well, from kernels of the size of fresh ones."""
+    frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
+    released = fold(network, "test")
+    again = unfold(released, frames)
+    with torch.no_grad():
+        expected = released.map(frames)
+        for training in (False, True):
+            torch.testing.assert_close(again.train(training).map(frames), expected, rtol=1e-3, atol=1e-3)
+    fresh = StillNetwork()
+    for ours, theirs in zip(again.layers, fresh.layers, strict=True):
+        if isinstance(ours, nn.Conv2d) and isinstance(theirs, nn.Conv2d):
+            assert float((ours.weight.std() / theirs.weight.std()).detach()) == pytest.approx(1, rel=0.2)
 
 
 @pytest.mark.parametrize("size", [48, 80])
