@@ -99,8 +99,6 @@ class TraitModule(pl.LightningModule):
         self.training_clips, self.held_out, self.workers = training, held_out, workers
         if features is not None and isinstance(self.network, InterpreterNetwork):
             standardise.standardise(self.network, *features)
-        if isinstance(self.network, ImageCNN):
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self.network.answer, AgeScale):
             self.network.answer.mean.fill_(age[0])
             self.network.answer.std.fill_(age[1])

@@ -14,6 +14,7 @@ training.planted gives to simulated clips. Trials are independent, run in parall
 | normalised | r_ij has unit norm, so that only the importance can carry the weight of a pair |
 | late_entropy | the entropy of the importance is penalised, more and more, over the last third of the training |
 | shuffled | as full, labels shuffled: what the readings say where there is nothing to be found |
+| regional, holistic | the ablations without pairs (SPEC A7): how much of the label they can tell |
 """
 
 import argparse
@@ -29,16 +30,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import mse_loss, normalize
 
-from networks.config import NetworkConfig
+from networks.config import Ablation, NetworkConfig
 from networks.dynamics import Dynamics
 from networks.interpreter import Interpreter
 from networks.network import InterpreterNetwork
 from smile.regions import PAIRS, REGIONS
-from training import precision
+from training import precision, truth_tables
 from training.attribution import contributions, interactions, zeroings
 from training.parallel import run_all
 from training.planted import AGES, DURATION_S, LABELS, Label, draw_planted_plan
-from training.report import Table, write
+from training.report import write
 
 SEQUENCES: dict[Label, int] = {"additive": 2000, "relational": 5000}
 """Of 2,000 sequences most networks do not learn the relational label."""
@@ -49,10 +50,10 @@ NOISE = 0.1
 TEST = 500
 BATCH = 64
 ENTROPY_WEIGHT, ENTROPY_FROM = 0.05, 2 / 3
-VARIANTS = ("full", "no_ri", "normalised", "late_entropy", "shuffled")
-READINGS = ("importance", "contribution", "variance share", "zeroing both", "zeroing each", "interaction")
+VARIANTS = ("full", "no_ri", "normalised", "late_entropy", "shuffled", "regional", "holistic")
+PLAIN: tuple[Ablation, ...] = ("no_ri", "regional", "holistic")
+"""Variants that are ablations as they stand."""
 DROPOUT = 0.1
-LEARNED = 0.5
 TRIALS = "trials.jsonl"
 
 
@@ -100,7 +101,7 @@ def network_of(trial: Trial) -> InterpreterNetwork:
     """The project's network, narrow, for features of another width."""
     config = NetworkConfig(
         "age",
-        "no_ri" if trial.variant == "no_ri" else "full",
+        next((name for name in PLAIN if name == trial.variant), "full"),
         fc1=48,
         lstm=48,
         relation=(96, 96),
@@ -111,7 +112,7 @@ def network_of(trial: Trial) -> InterpreterNetwork:
         estimator_dropout=DROPOUT,
     )
     network = InterpreterNetwork(config)
-    network.dynamics = Dynamics(FEATURES, config)
+    network.dynamics = Dynamics(FEATURES * (len(REGIONS) if trial.variant == "holistic" else 1), config)
     if trial.variant == "normalised":
         network.interpreter = NormalisedInterpreter(config)
     return network
@@ -151,10 +152,13 @@ def fit(trial: Trial) -> tuple[InterpreterNetwork, Tensor, Tensor]:
 
 
 def read(network: InterpreterNetwork, test: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Accuracy, and every reading of the 36 pairs and of the 9 regions, averaged over the test sequences."""
+    """Accuracy and, of a network with pairs, every reading of the 36 pairs and of the 9 regions, averaged over the test
+    sequences."""
     with torch.no_grad():
         dynamics = network.encode(test, torch.full((len(test),), test.shape[1]))
         estimate = network.interpret(dynamics.unsqueeze(1))
+    if not isinstance(network.interpreter, Interpreter):
+        return {"r2": _r2(estimate.output[:, 0, 0], labels)}
     plain, alone, together = zeroings(network, dynamics)
     parts = contributions(network, dynamics)
     moved = plain - plain.mean()
@@ -168,10 +172,14 @@ def read(network: InterpreterNetwork, test: Tensor, labels: Tensor) -> dict[str,
         "interaction": interactions(plain, alone, together).abs().mean(dim=0),
     }
     return {
-        "r2": 1 - float(mse_loss(plain, labels) / labels.var(correction=0)),
+        "r2": _r2(plain, labels),
         "pairs": {name: _short(values) for name, values in pairs.items()},
         "regions": _short(effects),
     }
+
+
+def _r2(answers: Tensor, labels: Tensor) -> float:
+    return 1 - float(mse_loss(answers, labels) / labels.var(correction=0))
 
 
 def _short(values: Tensor) -> list[float]:
@@ -186,43 +194,6 @@ def run(job: tuple[Trial, Path]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(record + "\n", encoding="utf-8")
     partial.replace(path)
-
-
-def rank_of(pair: tuple[int, int], values: list[float]) -> int:
-    """Place of the planted pair among the 36, 1 is best; among equals the middle one."""
-    mine = values[PAIRS.index(pair)]
-    return 1 + sum(value > mine for value in values) + sum(value == mine for value in values) // 2
-
-
-def summary(records: list[dict[str, Any]]) -> Table:
-    """One row for each label and variant: accuracy, and for each reading the median rank and how often it is 1."""
-    rows, numbers = [], []
-    for label in LABELS:
-        for variant in VARIANTS:
-            found = [r for r in records if (r["trial"]["label"], r["trial"]["variant"]) == (label, variant)]
-            if not found:
-                continue
-            both = sum(set(np.argsort(r["regions"])[-2:].tolist()) == set(r["trial"]["pair"]) for r in found)
-            learned = sum(r["r2"] > LEARNED for r in found)
-            row = [f"{label}, {variant}", str(len(found)), str(learned), f"{np.mean([r['r2'] for r in found]):.2f}"]
-            record: dict[str, Any] = {"label": label, "variant": variant, "n": len(found), "both regions": both}
-            for reading in READINGS:
-                ranks = [rank_of(tuple(r["trial"]["pair"]), r["pairs"][reading]) for r in found]
-                row.append(f"{np.median(ranks):.0f} ({sum(rank == 1 for rank in ranks)})")
-                record[reading] = ranks
-            rows.append((*row, str(both)))
-            numbers.append(record | {"r2": [r["r2"] for r in found]})
-    columns = (
-        "label, training",
-        "runs",
-        f"R² > {LEARNED}",
-        "mean R²",
-        *READINGS,
-        "both regions zeroed alone hurt most",
-    )
-    caption = "Features with a planted relation. Median rank of the planted pair among 36 (runs in which it is first). "
-    caption += f"Where R² is not above {LEARNED} the network did not learn the label, and there is nothing to be read."
-    return Table("Truth", "Which reading finds the planted pair", caption, columns, tuple(rows), numbers)
 
 
 def plants(count: int) -> list[tuple[int, int]]:
@@ -250,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
         (given.out / TRIALS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     records = [json.loads(line) for line in lines]
     about = {"trials": len(records), "core_seconds": round(sum(record["seconds"] for record in records))}
-    write(given.out, "truth", "Does the interpreter tell the truth?", about, [summary(records)])
+    write(given.out, "truth", "Does the interpreter tell the truth?", about, truth_tables.tables(records))
     print((given.out / "truth.md").read_text(encoding="utf-8"))
 
 

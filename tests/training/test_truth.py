@@ -10,21 +10,25 @@ from hypothesis import strategies as st
 
 from smile.regions import PAIRS
 from training import truth
-from training.truth import LABELS, READINGS, Trial, rank_of, sequences
+from training.truth import LABELS, Trial, sequences
+from training.truth_tables import READINGS, rank_of
+
+VARIANTS = ("full", "no_ri", "regional", "holistic")
 
 
 def test_tables_come_again_from_the_kept_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second call trains nothing; the record of every trial is enough for the table."""
-    options = ["--seeds", "1", "--pairs", "1", "--variants", "full", "no_ri", "--sequences", "64", "--epochs", "1"]
+    options = ["--seeds", "1", "--pairs", "1", "--variants", *VARIANTS, "--sequences", "64", "--epochs", "1"]
     truth.main(["--out", str(tmp_path / "run"), *options, "--labels", "additive"])
     first = capsys.readouterr().out
     kept = sorted((tmp_path / "run" / "trials").iterdir())
     times = [path.stat().st_mtime_ns for path in kept]
     truth.main(["--out", str(tmp_path / "run"), *options, "--labels", "additive"])
-    assert [path.stat().st_mtime_ns for path in kept] == times and len(kept) == 2
+    assert [path.stat().st_mtime_ns for path in kept] == times and len(kept) == len(VARIANTS)
     truth.main(["--out", str(tmp_path / "again"), "--tables", str(tmp_path / "run" / "trials.jsonl")])
     assert capsys.readouterr().out == 2 * first
-    (table,) = json.loads((tmp_path / "again" / "truth.json").read_text())["tables"]
+    table, accuracy = json.loads((tmp_path / "again" / "truth.json").read_text())["tables"]
+    assert [record["variant"] for record in accuracy["records"]] == list(VARIANTS[1:])
     assert [record["variant"] for record in table["records"]] == ["full", "no_ri"]
     for record in table["records"]:
         assert all(1 <= rank <= len(PAIRS) for reading in READINGS for rank in record[reading])

@@ -1,0 +1,85 @@
+"""The tables of training.truth: which reading finds the planted pair, and which networks tell the label at all."""
+
+from typing import Any
+
+import numpy as np
+
+from smile.regions import PAIRS
+from training.planted import LABELS
+from training.report import Table
+from training.statistics import paired_t
+
+READINGS = ("importance", "contribution", "variance share", "zeroing both", "zeroing each", "interaction")
+LEARNED = 0.5
+OURS = "full"
+
+
+def tables(records: list[dict[str, Any]]) -> list[Table]:
+    """Of all trials, as training.truth keeps them."""
+    return [_readings(records), *_accuracies(records)]
+
+
+def rank_of(pair: tuple[int, int], values: list[float]) -> int:
+    """Place of the planted pair among the 36, 1 is best; among equals the middle one."""
+    mine = values[PAIRS.index(pair)]
+    return 1 + sum(value > mine for value in values) + sum(value == mine for value in values) // 2
+
+
+def _readings(records: list[dict[str, Any]]) -> Table:
+    """One row for each label and variant: accuracy, and for each reading the median rank and how often it is 1."""
+    rows, numbers = [], []
+    for label in LABELS:
+        for variant in dict.fromkeys(r["trial"]["variant"] for r in records):
+            found = [r for r in records if (r["trial"]["label"], r["trial"]["variant"]) == (label, variant)]
+            if not found or "pairs" not in found[0]:
+                continue
+            both = sum(set(np.argsort(r["regions"])[-2:].tolist()) == set(r["trial"]["pair"]) for r in found)
+            learned = sum(r["r2"] > LEARNED for r in found)
+            row = [f"{label}, {variant}", str(len(found)), str(learned), f"{np.mean([r['r2'] for r in found]):.2f}"]
+            record: dict[str, Any] = {"label": label, "variant": variant, "n": len(found), "both regions": both}
+            for reading in READINGS:
+                ranks = [rank_of(tuple(r["trial"]["pair"]), r["pairs"][reading]) for r in found]
+                row.append(f"{np.median(ranks):.0f} ({sum(rank == 1 for rank in ranks)})")
+                record[reading] = ranks
+            rows.append((*row, str(both)))
+            numbers.append(record | {"r2": [r["r2"] for r in found]})
+    columns = (
+        "label, training",
+        "runs",
+        f"R² > {LEARNED}",
+        "mean R²",
+        *READINGS,
+        "both regions zeroed alone hurt most",
+    )
+    caption = "Features with a planted relation. Median rank of the planted pair among 36 (runs in which it is first). "
+    caption += f"Where R² is not above {LEARNED} the network did not learn the label, and there is nothing to be read."
+    return Table("Truth", "Which reading finds the planted pair", caption, columns, tuple(rows), numbers)
+
+
+def _accuracies(records: list[dict[str, Any]]) -> list[Table]:
+    """The full network against every other one on the same plants; none where it was not run."""
+    r2 = {(r["trial"]["label"], r["trial"]["variant"], *_plant(r)): r["r2"] for r in records}
+    rows, numbers = [], []
+    for label in LABELS:
+        for variant in dict.fromkeys(r["trial"]["variant"] for r in records):
+            plants = [key[2:] for key in r2 if key[:2] == (label, variant) and (label, OURS, *key[2:]) in r2]
+            if variant == OURS or not plants:
+                continue
+            ours = [r2[label, OURS, *plant] for plant in plants]
+            theirs = [r2[label, variant, *plant] for plant in plants]
+            test = paired_t(ours, theirs, "paired t, plants")
+            p = "undefined" if test.p is None else f"{test.p:.1e}"
+            means = [f"{np.mean(values):.3f}" for values in (ours, theirs)]
+            rows.append((f"{label}, {OURS} vs {variant}", str(len(plants)), *means, f"{test.difference:.3f}", p))
+            numbers.append({"label": label, "variant": variant, "ours": ours, "theirs": theirs, "p": test.p})
+    if not rows:
+        return []
+    caption = "Share of the label's variance told on sequences that were not trained on. A plant is a pair and a seed; "
+    caption += "both networks saw the same sequences. Two-sided paired t-test over plants."
+    columns = ("label, networks", "plants", f"R² of {OURS}", "R² of the other", "difference", "p")
+    return [Table("Accuracy", "Which network tells a planted label", caption, columns, tuple(rows), numbers)]
+
+
+def _plant(record: dict[str, Any]) -> tuple[Any, ...]:
+    trial = record["trial"]
+    return tuple(trial["pair"]), trial["seed"], trial["sequences"], trial["epochs"]
