@@ -18,12 +18,14 @@ class NetworkConfig:
 
     Attributes:
         trait: age has one output, gender two logits in the order of smile.tensors.GENDERS.
-        ablation: see SPEC A7. `image_cnn` looks at single frames and uses none of the sizes below.
+        ablation: see SPEC A7. `image_cnn` looks at single frames and uses the last two sizes alone, the others all but
+            those.
         fc1, lstm: width of Fc1 and of both LSTM layers.
         relation: widths of the two layers of g.
         estimator: widths of the two hidden layers of k.
         fc1_activation: the paper names none; a linear Fc1 would fold into the LSTM's input matrix.
         signed_positions: region centres in [-1, 1] instead of [0, 1].
+        frame_channels, frame_hidden: of the convolutions and of the fully connected layers of `image_cnn`.
     """
 
     trait: Trait
@@ -38,6 +40,8 @@ class NetworkConfig:
     lstm_dropout: float = 0.2
     relation_dropout: float = 0.3
     estimator_dropout: float = 0.3
+    frame_channels: tuple[int, int, int] = (96, 256, 384)
+    frame_hidden: int = 512
 
     def __post_init__(self) -> None:
         for field, allowed in (("trait", TRAITS), ("ablation", ABLATIONS), ("fc1_activation", ("relu", "linear"))):
@@ -45,6 +49,7 @@ class NetworkConfig:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, not one of {', '.join(allowed)}")
         object.__setattr__(self, "relation", tuple(self.relation))  # JSON gives lists
         object.__setattr__(self, "estimator", tuple(self.estimator))
+        object.__setattr__(self, "frame_channels", tuple(self.frame_channels))
 
     @property
     def outputs(self) -> int:
@@ -56,5 +61,14 @@ def network_config(trait: Trait, width: Width = "paper", ablation: Ablation = "f
     if width == "paper":
         return NetworkConfig(trait, ablation)
     if width == "compact":
-        return NetworkConfig(trait, ablation, fc1=128, lstm=128, relation=(256, 256), estimator=(128, 64))
+        return NetworkConfig(
+            trait,
+            ablation,
+            fc1=128,
+            lstm=128,
+            relation=(256, 256),
+            estimator=(128, 64),
+            frame_channels=(48, 128, 192),
+            frame_hidden=256,
+        )
     raise ValueError(f"width is {width!r}, not one of {', '.join(WIDTHS)}")

@@ -2,7 +2,8 @@
 
 Their layers (96@7x7, 256@5x5, 384@3x3, each with ReLU and 3x3/2 max pooling, local response normalisation after the
 first two; two fully connected layers of 512 with dropout 0.5) on the aligned 96x96 crop. The first stride is 2 where
-theirs is 4 on 227x227, so that the last map (5x5) stays about as fine as theirs (7x7): our choice.
+theirs is 4 on 227x227, so that the last map (5x5) stays about as fine as theirs (7x7): our choice. The compact width
+has half of the channels.
 """
 
 import torch
@@ -20,29 +21,31 @@ class ImageCNN(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        first, second, third = config.frame_channels
+        hidden = config.frame_hidden
         self.features = nn.Sequential(
-            nn.Conv2d(3, 96, 7, stride=2),
+            nn.Conv2d(3, first, 7, stride=2),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
             nn.LocalResponseNorm(5),
-            nn.Conv2d(96, 256, 5, padding=2),
+            nn.Conv2d(first, second, 5, padding=2),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
             nn.LocalResponseNorm(5),
-            nn.Conv2d(256, 384, 3, padding=1),
+            nn.Conv2d(second, third, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
             nn.Flatten(),
         )
         flat = self.features(torch.zeros(1, 3, CROP_PX, CROP_PX)).shape[1]
         self.classifier = nn.Sequential(
-            nn.Linear(flat, 512),
+            nn.Linear(flat, hidden),
             nn.ReLU(),
             nn.Dropout(0.5),
-            nn.Linear(512, 512),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(0.5),
-            nn.Linear(512, config.outputs),
+            nn.Linear(hidden, config.outputs),
         )
         self.answer = answer_layer(config.trait)
         initialise_relu(self.features)
