@@ -152,6 +152,17 @@ def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[C
     return tests
 
 
+def disturbed(
+    items: Sequence[Prediction], first: Callable[[Prediction], float], second: Callable[[Prediction], float]
+) -> list[Comparison]:
+    """Two scores of the same clips of one method: paired t over clips and over subjects."""
+    a, b = by_subject(items, first), by_subject(items, second)
+    return [
+        paired_t([first(item) for item in items], [second(item) for item in items]),
+        paired_t(list(a.values()), list(b.values()), "paired t, subject means"),
+    ]
+
+
 def contrast(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[Comparison]:
     """Two groups of clips of one method, such as posed and spontaneous: Welch's t over clips and over subject means.
 

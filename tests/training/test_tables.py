@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
@@ -114,6 +115,40 @@ def test_perturbation_is_scored_in_the_papers_age_group(report):
     assert [row["printed"] for row in rows] == [5.05, 7.56, None, 9.00]
     effects = by_name["Region effects, age"]["records"]
     assert effects[0]["region"] == "right_cheek" and effects[0]["moved"]["value"] == pytest.approx(4, abs=1e-4)
+
+
+def test_zeroed_sets_are_tested_against_each_other(report):
+    """Important against less important regions, jointly and each alone, paired over the clips of 37-65 and subjects."""
+    _, by_name = read(report)
+    group = [item for item in answers("age", "full") if 37 <= item.age < 66]
+    tests = {}
+    for record in by_name["Tests, age"]["records"]:
+        tests.setdefault(record["comparison"].removeprefix("full, ages 37-65, zeroed: "), []).append(record)
+    less, important = "left_eye+forehead+right_eye", "right_cheek"
+    each = f"{less}, each alone, averaged"
+    wanted = [("nothing", less), ("nothing", each), ("nothing", important), (less, important), (each, important)]
+    assert {f"{first} vs {second}" for first, second in wanted} <= set(tests)
+    errors = [[abs(item.prediction + shift - item.age) for item in group] for shift in (1.5, 4.0)]
+    clips, subjects = tests[f"{less} vs {important}"]
+    expected = stats.ttest_rel(*errors)
+    assert (clips["n"], subjects["n"]) == (len(group), len({item.subject for item in group}))
+    assert (clips["statistic"], clips["p"]) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-2)
+    people = [
+        [np.mean([e for e, item in zip(side, group, strict=True) if item.subject == who]) for side in errors]
+        for who in sorted({item.subject for item in group})
+    ]
+    assert subjects["p"] == pytest.approx(stats.ttest_rel(*zip(*people, strict=True)).pvalue, rel=1e-2)
+    assert clips["difference"] < 0 and clips["p"] < 0.05
+    for name, table in by_name.items():
+        assert name == "Tests, age" or "zeroed: " not in str(table["records"])
+
+
+def test_zeroed_sets_that_were_not_run_are_not_tested():
+    """Without the answers for one set there is no test with it, and the others stay."""
+    items = [replace(i, zeroed={"right_cheek": i.zeroed["right_cheek"]}) for i in answers("age", "full")]
+    tested = next(table for table in tables.tables(HEADER, items) if table.name == "Tests, age")
+    labels = {row[0] for row in tested.rows if "zeroed" in row[0]}
+    assert labels == {"full, ages 37-65, zeroed: nothing vs right_cheek"}
 
 
 def test_relations_are_ranked_by_group_of_people(report):
