@@ -1,6 +1,7 @@
 """The papers' tables from per-clip predictions: what was not run says so, what is simulated says so."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +164,21 @@ def test_relations_are_ranked_by_group_of_people(report):
     assert found[0]["rank"] == 1 and found[0]["of"] == 36
     assert {record["group"] for record in by_name["Relations, gender"]["records"]} == {"all", "male", "female"}
     assert all(record["rank"] <= record["of"] == 84 for record in by_name["Findings, gender"]["records"])
+
+
+def test_groups_of_different_sizes_are_compared_by_the_pair(report):
+    """The sum grows with the group; its mean over the pairs averages to 1/36 for every size, and is shown beside it."""
+    _, by_name = read(report)
+    for record in by_name["Relations, age"]["records"]:
+        for size, ranked in record["ranked"].items():
+            pairs = math.comb(int(size), 2)
+            assert all(r["importance_per_pair"] == pytest.approx(r["importance"] / pairs) for r in ranked)
+            assert np.mean([r["importance_per_pair"] for r in ranked]) == pytest.approx(1 / len(PAIRS), abs=1e-5)
+    lines = (report / "tables.md").read_text().splitlines()
+    nine = next(line for line in lines if line.startswith("| 66+ |") and " | 9 | " in line)
+    assert "(1.0000, 0.0278 a pair)" in nine
+    two = next(line for line in lines if line.startswith("| 66+ |") and " | 2 | " in line)
+    assert "left_eye + right_eye (" in two and "a pair" not in two
 
 
 def test_half_a_method_is_called_incomplete():
