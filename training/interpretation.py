@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import comb
 from typing import Any
 
 import numpy as np
 
 from smile import ranking
+from smile.ranking import Relation
 from smile.regions import NAMES, PAIRS, REGIONS
 from smile.tensors import GENDERS
 from training import statistics
@@ -59,14 +61,17 @@ def relations(items: Sequence[Prediction], caption: str) -> list[Table]:
         }
         for size in SIZES:
             ranked = ranking.rank(means[group], size)
-            record["ranked"][str(size)] = [{**asdict(r), "regions": [NAMES[i] for i in r.regions]} for r in ranked]
-            shown = [f"{_names(r.regions)} ({r.importance:.4f})" for r in ranked[:TOP]]
+            record["ranked"][str(size)] = [
+                {**asdict(r), "regions": [NAMES[i] for i in r.regions], "importance_per_pair": _per_pair(r)}
+                for r in ranked
+            ]
+            shown = [f"{_names(r.regions)} ({_importance(r)})" for r in ranked[:TOP]]
             rows.append((group, f"{len(members):,}", str(size), *shown, *[""] * (TOP - len(shown))))
         records.append(record)
     places = tuple(f"place {place}" for place in range(1, TOP + 1))
     ranked_table = Table(
         f"Relations, {trait}",
-        "most important groups of regions (Algorithm 1), with the sum of the importances of their pairs",
+        "most important groups of regions (Algorithm 1), with the sum and the mean of the importances of their pairs",
         f"{caption} {CAUTION}",
         ("people", "clips", "regions in a group", *places),
         tuple(rows),
@@ -129,6 +134,16 @@ def _error(item: Prediction, prediction: float | None = None) -> float:
     if item.trait == "age":
         return item.error(prediction)
     return abs((item.prediction if prediction is None else prediction) - GENDERS.index(item.gender))
+
+
+def _per_pair(relation: Relation) -> float:
+    """The mean importance of the group's pairs, which does not grow with the group; 1/36 where nothing stands out."""
+    return relation.importance / comb(len(relation.regions), 2)
+
+
+def _importance(relation: Relation) -> str:
+    alone = len(relation.regions) == 2
+    return f"{relation.importance:.4f}" + ("" if alone else f", {_per_pair(relation):.4f} a pair")
 
 
 def _names(regions: Sequence[int]) -> str:

@@ -1,42 +1,55 @@
-"""Replace the dynamics of regions by another clip's and see what the answer becomes (P0 Fig. 6, SPEC A6).
+"""Replace the dynamics of regions by another clip's and see what the answer becomes (P0 Fig. 3, SPEC A6).
 
-    python -m training.perturb runs/study/runs/age/full/0 --target 017_deliberate_smile_1.mp4 --donor 073_...mp4
+    python -m training.perturb runs/study --out docs/results/swap
+    python -m training.perturb RUN... --target 017_deliberate_smile_1.mp4 --donor 073_...mp4 [--out FOLDER]
 
-Zeroing is part of every run's predictions (training.answers); swapping needs two clips, of any fold's test side.
+Of a folder, the runs of the papers' two networks, with and without relational importance. Without names every test clip
+of the papers' young targets gets one of their old donors. Both are of the same fold's test side, so that no network has
+seen either; both networks get the same pairs. `--out` is for swap.json, swap.md and swap.html (training.swap_table).
+
+Zeroing, which needs no second clip, is part of every run's predictions (training.answers).
 """
 
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
 from networks import checkpoint
 from networks.network import InterpreterNetwork
 from smile.regions import NAMES, REGIONS
 from smile.tensors import GENDERS
-from training import datasets, feature_store, run_config, train
+from training import datasets, feature_store, predictions, protocol, report, run_config, swap_table, tables, train
 from training.answers import batches
 from training.batches import Clips
 from training.datasets import Clip
 from training.feature_store import Features
+from training.predictions import Header
+from training.published import paper
+from training.run_config import RunConfig
+from training.swap_table import Swap, mean_shift
+
+Pairs = list[tuple[Clip, Clip]]
+"""Targets and donors."""
+
+
+class CannotSwap(ValueError):
+    """Runs that do not go together, or clips that a network may have been trained on."""
 
 
 @dataclass(frozen=True)
-class Swap:
-    """The answer for a target after one region's d_k was taken from a donor.
+class Run:
+    """A finished run of training.train in its folder; `record` is its run.json."""
 
-    Attributes:
-        plain, donor: answers for the two clips as they are: years, or the probability of female.
-        swapped: region -> answer.
-    """
-
-    plain: float
-    donor: float
-    swapped: dict[str, float]
+    folder: Path
+    config: RunConfig
+    record: dict[str, Any]
 
 
 @torch.inference_mode()
@@ -58,45 +71,119 @@ def swap(network: InterpreterNetwork, features: Features, target: Clip, donor: C
     if network.config.trait == "gender":
         answers = answers[:, GENDERS.index("female")]
     plain, donated, *swapped = answers.tolist()
-    return Swap(plain, donated, dict(zip(NAMES, swapped, strict=True)))
+    return Swap(target, plain, donated, dict(zip(NAMES, swapped, strict=True)))
 
 
-def mean_shift(swaps: list[Swap]) -> dict[str, tuple[float, float]]:
-    """Region -> mean change of the answer towards the donor's, and its standard error, over pairs of clips."""
-    found = {}
-    for name in NAMES:
-        moved = np.array([(s.swapped[name] - s.plain) * np.sign(s.donor - s.plain) for s in swaps])
-        found[name] = (float(moved.mean()), float(moved.std(ddof=1) / len(moved) ** 0.5) if len(moved) > 1 else 0.0)
+def drawn(test: Sequence[Clip]) -> Pairs:
+    """Each clip of the papers' group of targets with one of the group of donors, who take turns."""
+    printed = paper()["swap"]
+    targets, donors = (
+        [clip for clip in test if clip.age_group == printed[side]["group"]] for side in ("target", "donor")
+    )
+    return list(zip(targets, cycle(donors), strict=False))
+
+
+def named(test: Sequence[Clip], targets: Sequence[str], donors: Sequence[str], fold: int) -> Pairs:
+    """The clips of these names. Raises CannotSwap where one of them is not on the test side."""
+    clips = {clip.name: clip for clip in test}
+    if absent := [name for name in (*targets, *donors) if name not in clips]:
+        raise CannotSwap(f"{', '.join(absent)}: not a readable clip of the test side of fold {fold}")
+    return [(clips[target], clips[donor]) for target, donor in zip(targets, donors, strict=True)]
+
+
+def runs(paths: Sequence[Path]) -> list[Run]:
+    """Runs as they are named, and the finished ones of the papers' two networks beneath folders.
+
+    Raises CannotSwap where there are none, or where they differ in trait, data, folds or features; ConfigError.
+    """
+    printed = paper()["swap"]
+    methods = {row["method"] for row in printed["rows"]}
+    found: list[Run] = []
+    for path in paths:
+        itself = path / train.RECORD
+        for file in [itself] if itself.exists() else sorted(path.rglob(train.RECORD)):
+            record = json.loads(file.read_text(encoding="utf-8"))
+            values = record["config"]
+            wanted = values.get("trait") == printed["trait"] and values.get("ablation") in methods
+            if file == itself or (wanted and (file.parent / train.PREDICTIONS).exists()):
+                found.append(Run(file.parent, run_config.from_dict(values, str(file)), record))
+    if not found:
+        raise CannotSwap(f"no finished run of {' or '.join(sorted(methods))} for {printed['trait']} here")
+    first = found[0]
+    for run in found:
+        if run.config.trait != first.config.trait or any(
+            run.record[key] != first.record[key] for key in ("data", "split", "features")
+        ):
+            raise CannotSwap(f"{run.folder} has another trait, other data, folds or features than {first.folder}")
+    places = [(run.config.ablation, run.config.fold) for run in found]
+    if twice := sorted({place for place in places if places.count(place) > 1}):
+        raise CannotSwap(f"several runs of {twice[0][0]} on fold {twice[0][1]}")
     return found
+
+
+def swaps(
+    found: Sequence[Run], targets: Sequence[str] = (), donors: Sequence[str] = ()
+) -> tuple[Header, dict[str, list[Swap]]]:
+    """Method -> what becomes of its answers on the test sides of its folds; of drawn pairs where none are named.
+
+    Raises CannotSwap, OSError, and what loading raises (training.train.Failure).
+    """
+    config = found[0].config
+    dataset = datasets.read(Path(config.data))
+    features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
+    split = protocol.load(Path(config.split))
+    now = {"data": dataset.digest, "split": split.hash, "features": asdict(features.recipe)}
+    trained = found[0].record | {"data": found[0].record["data"]["digest"]}
+    if changed := [name for name, value in now.items() if trained[name] != value]:
+        raise CannotSwap(f"{', '.join(changed)} changed since {found[0].folder} was trained")
+    answered: dict[str, list[Swap]] = {}
+    for run in found:
+        network = checkpoint.load_network(run.folder / "network")
+        if not isinstance(network, InterpreterNetwork):
+            raise CannotSwap("a network of single frames has no dynamics")
+        test = train.readable(split.sides(dataset, run.config.fold), features).test
+        pairs = named(test, targets, donors, run.config.fold) if targets else drawn(test)
+        made = [swap(network, features, target, donor) for target, donor in pairs]
+        answered.setdefault(run.config.ablation, []).extend(made)
+    if not any(answered.values()):
+        raise CannotSwap("no test side has both a target and a donor of the papers' ages: name --target and --donor")
+    commits = sorted({str(run.record.get("commit")) for run in found})
+    return predictions.header(dataset, split.hash, {"commits": ", ".join(commits)}), answered
+
+
+def write(header: Header, answered: dict[str, list[Swap]], pairs: str, folder: Path) -> None:
+    """swap.json, swap.md and swap.html; `pairs` tells how they were chosen."""
+    about = asdict(replace(header, provenance={})) | header.provenance
+    made = [swap_table.table(answered, f"{tables.caption(header)} {pairs}")]
+    report.write(folder, "swap", f"Swapped dynamics on {header.data_set}", about, made, tables.warning(header))
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.perturb", description="Swap the dynamics of regions.")
-    parser.add_argument("run", type=Path, help="directory of a finished run")
-    parser.add_argument("--target", required=True, nargs="+", help="names of clips")
-    parser.add_argument("--donor", required=True, nargs="+", help="as many")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs, or folders that hold some")
+    parser.add_argument("--target", nargs="+", default=[], help="names of test clips; default: the papers' ages")
+    parser.add_argument("--donor", nargs="+", default=[], help="as many")
+    parser.add_argument("--out", type=Path, help="folder for the table")
     options = parser.parse_args(arguments)
+    if len(options.target) != len(options.donor):
+        parser.error("as many donors as targets")
     try:
-        record = json.loads((options.run / train.RECORD).read_text(encoding="utf-8"))
-        config = run_config.from_dict(record["config"], str(options.run))
-        network = checkpoint.load_network(options.run / "network")
-        dataset = datasets.read(Path(config.data))
-        features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
-        clips = {clip.name: clip for clip in features.dataset.clips}
-        if absent := [name for name in (*options.target, *options.donor) if name not in clips]:
-            sys.exit(f"error: {', '.join(absent)} not in {dataset.name}")
-        if not isinstance(network, InterpreterNetwork):
-            sys.exit("error: a network of single frames has no dynamics")
-        swaps = [
-            swap(network, features, clips[target], clips[donor])
-            for target, donor in zip(options.target, options.donor, strict=True)
-        ]
+        found = runs(options.runs)
+        if found[0].config.trait != paper()["swap"]["trait"] and (options.out or not options.target):
+            raise CannotSwap("the papers swap for age alone: name --target and --donor, and leave out --out")
+        header, answered = swaps(found, options.target, options.donor)
+        if options.out:
+            folds = len({run.config.fold for run in found})
+            chosen = "named by hand" if options.target else swap_table.DRAWN
+            write(header, answered, f"Pairs, of {folds} folds: {chosen}.", options.out)
     except (*train.Failure, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    for target, donor, found in zip(options.target, options.donor, swaps, strict=True):
-        print(f"{target}: {found.plain:.3g}; {donor}: {found.donor:.3g}")
-    for name, (shift, spread) in mean_shift(swaps).items():
-        print(f"  {name}: {shift:+.3g} towards the donor, standard error {spread:.2g}")
+    for method, mine in answered.items():
+        print(f"{method}: {len(mine)} pairs")
+        for name, moved in mean_shift(mine).items():
+            print(f"  {name}: {moved.value:+.3g} towards the donor, standard error {moved.se or 0:.2g}")
+    if options.out:
+        print(options.out / "swap.html")
 
 
 if __name__ == "__main__":

@@ -69,10 +69,16 @@ def score(item: Prediction) -> float:
 
 def mean(items: Sequence[Prediction], of: Callable[[Prediction], float] = score) -> Mean | None:
     """Mean of `of` over the clips of one method; None where there are none."""
-    if not items:
-        return None
-    values = np.array([of(item) for item in items])
-    people = np.array(list(by_subject(items, of).values()))
+    return summary([of(item) for item in items], [item.subject for item in items]) if items else None
+
+
+def summary(scores: Floats, subjects: Sequence[str]) -> Mean:
+    """Mean of one score for each clip, of which there is at least one.
+
+    Args:
+        subjects: whom each clip shows.
+    """
+    values, people = np.asarray(scores, np.float64), np.array(list(_of_subjects(scores, subjects).values()))
     sd, subject_sd = _sd(values), _sd(people)
     return Mean(
         float(values.mean()),
@@ -146,6 +152,17 @@ def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[C
     return tests
 
 
+def disturbed(
+    items: Sequence[Prediction], first: Callable[[Prediction], float], second: Callable[[Prediction], float]
+) -> list[Comparison]:
+    """Two scores of the same clips of one method: paired t over clips and over subjects."""
+    a, b = by_subject(items, first), by_subject(items, second)
+    return [
+        paired_t([first(item) for item in items], [second(item) for item in items]),
+        paired_t(list(a.values()), list(b.values()), "paired t, subject means"),
+    ]
+
+
 def contrast(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[Comparison]:
     """Two groups of clips of one method, such as posed and spontaneous: Welch's t over clips and over subject means.
 
@@ -165,10 +182,8 @@ def contrast(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[
 
 def by_subject(items: Iterable[Prediction], of: Callable[[Prediction], float] = score) -> dict[str, float]:
     """Subject -> mean of `of` over the subject's clips, sorted by subject."""
-    found: dict[str, list[float]] = {}
-    for item in items:
-        found.setdefault(item.subject, []).append(of(item))
-    return {subject: float(np.mean(found[subject])) for subject in sorted(found)}
+    listed = list(items)
+    return _of_subjects([of(item) for item in listed], [item.subject for item in listed])
 
 
 def paired_t(first: Floats, second: Floats, name: str = "paired t, clips") -> Comparison:
@@ -207,6 +222,13 @@ def _sign_test(first: Floats, second: Floats, name: str = "exact sign test, subj
     difference = float((a - b).mean()) if len(a) else math.nan
     p = float(stats.binomtest(higher, higher + lower).pvalue) if higher + lower else None
     return Comparison(name, higher + lower, difference, None, p)
+
+
+def _of_subjects(scores: Floats, subjects: Sequence[str]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for subject, score in zip(subjects, scores, strict=True):
+        found.setdefault(subject, []).append(float(score))
+    return {subject: float(np.mean(found[subject])) for subject in sorted(found)}
 
 
 def _sd(values: NDArray[np.float64]) -> float | None:

@@ -4,8 +4,9 @@ Ours are pooled over the clips of all folds, plus or minus the standard error, w
 What was not run says so; what was run on another data set than the papers' says so in every caption.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.statistics import Comparison, Mean
 PAPERS_DATA, DISGUST_DATA = "UvA-NEMO Smile", "UvA-NEMO Disgust"
 PERTURBED_GROUP = "37-65"
 """Printed as 37-66, read as half-open (SPEC A5)."""
+ZEROED_TABLE = "P0 Table 1"
 OURS = "full"
 STANDARD_ERROR = "standard error"
 NOT_RUN = "not run"
@@ -37,6 +39,8 @@ LABELS = {
     "posed_over_19": "posed, over 19",
 }
 Results = dict[tuple[str, str], list[Prediction]]
+Sets = list[list[str]]
+"""Sets of zeroed regions whose errors are averaged; of one with no region it is the undisturbed error."""
 
 
 def tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
@@ -123,16 +127,13 @@ def comparison(name: str, printed: dict[str, Any], header: Header, results: Resu
 def _perturbation(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
     """The table of zeroed regions; where several are zeroed, jointly and each alone, since the papers do not say."""
     everyone = results.get((printed["trait"], OURS), [])
-    items = [item for item in everyone if age_group(item.age) == PERTURBED_GROUP]
+    items = _perturbed(everyone)
     rows, records = [], []
     for row in printed["rows"]:
-        variants = [(zeroed_key(row["zeroed"]), [row["zeroed"]])]
-        if len(row["zeroed"]) > 1:
-            variants.append((f"{variants[0][0]}, each alone, averaged", [[region] for region in row["zeroed"]]))
-        for index, (label, sets) in enumerate(variants):
-            ours = _zeroed_error(items, [zeroed_key(regions) for regions in sets])
+        for index, (label, sets) in enumerate(_variants(row["zeroed"])):
+            ours = statistics.mean(items, _zeroed_error(sets)) if _has_zeroed(items, sets) else None
             value = f"{row['values']['mae']:.2f} ± {row['se']:.2f}" if index == 0 else NOT_PRINTED
-            rows.append((label or "nothing", row.get("note", ""), value, _text(ours, "age", NOT_RUN)))
+            rows.append((label, row.get("note", ""), value, _text(ours, "age", NOT_RUN)))
             mae, se = (row["values"]["mae"], row["se"]) if index == 0 else (None, None)
             records.append({"zeroed": sets, "printed": mae, "printed_se": se, "ours": _record(ours)})
     columns = ("zeroed", "role in the papers", "paper", "ours")
@@ -142,13 +143,37 @@ def _perturbation(name: str, printed: dict[str, Any], header: Header, results: R
     return Table(name, printed["title"], text, columns, tuple(rows), records)
 
 
-def _zeroed_error(items: Sequence[Prediction], keys: Sequence[str]) -> Mean | None:
-    """Mean over clips of the error averaged over the sets of zeroed regions; None where any of them was not run."""
-    if not all(key in item.zeroed for item in items for key in keys if key):
-        return None
-    return statistics.mean(
-        items, lambda item: float(np.mean([item.error(item.zeroed[key] if key else None) for key in keys]))
-    )
+def _perturbed(items: Sequence[Prediction]) -> list[Prediction]:
+    return [item for item in items if age_group(item.age) == PERTURBED_GROUP]
+
+
+def _variants(zeroed: list[str]) -> list[tuple[str, Sets]]:
+    """Ways to zero these regions, with a label: jointly, and where they are several each alone."""
+    jointly = zeroed_key(zeroed) or "nothing"
+    each = [(f"{jointly}, each alone, averaged", [[region] for region in zeroed])] if len(zeroed) > 1 else []
+    return [(jointly, [zeroed]), *each]
+
+
+def _has_zeroed(items: Sequence[Prediction], sets: Sets) -> bool:
+    return all(zeroed_key(regions) in item.zeroed for item in items for regions in sets if regions)
+
+
+def _zeroed_error(sets: Sets) -> Callable[[Prediction], float]:
+    """The error of a clip in years, averaged over the sets of zeroed regions."""
+    keys = [zeroed_key(regions) for regions in sets]
+    return lambda item: float(np.mean([item.error(item.zeroed[key] if key else None) for key in keys]))
+
+
+def _zeroed_tests(everyone: Sequence[Prediction]) -> list[tuple[str, list[Comparison]]]:
+    """Each two rows of the papers' table of zeroed regions, important and less important ones among them."""
+    items = _perturbed(everyone)
+    pairs = []
+    for rows in combinations(paper()["tables"][ZEROED_TABLE]["rows"], 2):
+        for (first, one), (second, other) in product(*(_variants(row["zeroed"]) for row in rows)):
+            if items and _has_zeroed(items, [*one, *other]):
+                label = f"{OURS}, ages {PERTURBED_GROUP}, zeroed: {first} vs {second}"
+                pairs.append((label, statistics.disturbed(items, _zeroed_error(one), _zeroed_error(other))))
+    return pairs
 
 
 def subdivisions(trait: str, results: Results, caption: str) -> list[Table]:
@@ -173,7 +198,7 @@ def subdivisions(trait: str, results: Results, caption: str) -> list[Table]:
 
 
 def _tests(trait: str, results: Results, caption: str) -> list[Table]:
-    """The full network against every other method, and groups of people within it."""
+    """The full network against every other method; within it groups of people, and sets of zeroed regions."""
     ours = results.get((trait, OURS), [])
     pairs: list[tuple[str, list[Comparison]]] = []
     for method in (*ABLATIONS, SIAM):
@@ -183,6 +208,8 @@ def _tests(trait: str, results: Results, caption: str) -> list[Table]:
         samples = [[item for item in ours if getattr(item, attribute) == value] for value in (first, second)]
         if all(samples):
             pairs.append((f"{OURS}: {first} vs {second}", statistics.contrast(*samples)))
+    if trait == paper()["tables"][ZEROED_TABLE]["trait"]:
+        pairs += _zeroed_tests(ours)
     return differences(trait, pairs, caption)
 
 

@@ -212,6 +212,12 @@ def test_the_printed_numbers_are_those_of_the_papers():
         rows = [(row["mae"], row["se"]) for row in source["P0_table1_zero_vector_perturbation"]["rows"]]
         ours = published.paper()["tables"][table]["rows"]
         assert [(row["values"]["mae"], row["se"]) for row in ours] == rows
+    swap, ours = source["text_perturbation_single_sequence"], published.paper()["swap"]
+    assert (ours["target"]["age"], ours["donor"]["age"]) == (swap["subject_age"], swap["donor_age"])
+    for row in ours["rows"]:
+        errors = swap["absolute_error"][{"full": "fdin_full", "no_ri": "fdin_without_ri"}[row["method"]]]
+        printed = errors[row["swapped"] or "none"]
+        assert row["values"] == (printed if isinstance(printed, dict) else {"P0": printed, "P1": printed})
     siam = yaml.safe_load(SHARED.read_text())["siam"]
     for table, key in {"S Table 1": "table1_attention_mechanism", "S Table 2": "table2_temporal_phases"}.items():
         ours = published.paper()["tables"][table]["rows"]

@@ -1,11 +1,13 @@
 """The papers' tables from per-clip predictions: what was not run says so, what is simulated says so."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
@@ -116,6 +118,40 @@ def test_perturbation_is_scored_in_the_papers_age_group(report):
     assert effects[0]["region"] == "right_cheek" and effects[0]["moved"]["value"] == pytest.approx(4, abs=1e-4)
 
 
+def test_zeroed_sets_are_tested_against_each_other(report):
+    """Important against less important regions, jointly and each alone, paired over the clips of 37-65 and subjects."""
+    _, by_name = read(report)
+    group = [item for item in answers("age", "full") if 37 <= item.age < 66]
+    tests = {}
+    for record in by_name["Tests, age"]["records"]:
+        tests.setdefault(record["comparison"].removeprefix("full, ages 37-65, zeroed: "), []).append(record)
+    less, important = "left_eye+forehead+right_eye", "right_cheek"
+    each = f"{less}, each alone, averaged"
+    wanted = [("nothing", less), ("nothing", each), ("nothing", important), (less, important), (each, important)]
+    assert {f"{first} vs {second}" for first, second in wanted} <= set(tests)
+    errors = [[abs(item.prediction + shift - item.age) for item in group] for shift in (1.5, 4.0)]
+    clips, subjects = tests[f"{less} vs {important}"]
+    expected = stats.ttest_rel(*errors)
+    assert (clips["n"], subjects["n"]) == (len(group), len({item.subject for item in group}))
+    assert (clips["statistic"], clips["p"]) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-2)
+    people = [
+        [np.mean([e for e, item in zip(side, group, strict=True) if item.subject == who]) for side in errors]
+        for who in sorted({item.subject for item in group})
+    ]
+    assert subjects["p"] == pytest.approx(stats.ttest_rel(*zip(*people, strict=True)).pvalue, rel=1e-2)
+    assert clips["difference"] < 0 and clips["p"] < 0.05
+    for name, table in by_name.items():
+        assert name == "Tests, age" or "zeroed: " not in str(table["records"])
+
+
+def test_zeroed_sets_that_were_not_run_are_not_tested():
+    """Without the answers for one set there is no test with it, and the others stay."""
+    items = [replace(i, zeroed={"right_cheek": i.zeroed["right_cheek"]}) for i in answers("age", "full")]
+    tested = next(table for table in tables.tables(HEADER, items) if table.name == "Tests, age")
+    labels = {row[0] for row in tested.rows if "zeroed" in row[0]}
+    assert labels == {"full, ages 37-65, zeroed: nothing vs right_cheek"}
+
+
 def test_relations_are_ranked_by_group_of_people(report):
     """The pair planted in those of 66 and more comes first there, and there only; every size is ranked."""
     _, by_name = read(report)
@@ -128,6 +164,21 @@ def test_relations_are_ranked_by_group_of_people(report):
     assert found[0]["rank"] == 1 and found[0]["of"] == 36
     assert {record["group"] for record in by_name["Relations, gender"]["records"]} == {"all", "male", "female"}
     assert all(record["rank"] <= record["of"] == 84 for record in by_name["Findings, gender"]["records"])
+
+
+def test_groups_of_different_sizes_are_compared_by_the_pair(report):
+    """The sum grows with the group; its mean over the pairs averages to 1/36 for every size, and is shown beside it."""
+    _, by_name = read(report)
+    for record in by_name["Relations, age"]["records"]:
+        for size, ranked in record["ranked"].items():
+            pairs = math.comb(int(size), 2)
+            assert all(r["importance_per_pair"] == pytest.approx(r["importance"] / pairs) for r in ranked)
+            assert np.mean([r["importance_per_pair"] for r in ranked]) == pytest.approx(1 / len(PAIRS), abs=1e-5)
+    lines = (report / "tables.md").read_text().splitlines()
+    nine = next(line for line in lines if line.startswith("| 66+ |") and " | 9 | " in line)
+    assert "(1.0000, 0.0278 a pair)" in nine
+    two = next(line for line in lines if line.startswith("| 66+ |") and " | 2 | " in line)
+    assert "left_eye + right_eye (" in two and "a pair" not in two
 
 
 def test_half_a_method_is_called_incomplete():
