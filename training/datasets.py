@@ -28,6 +28,8 @@ AGE_GROUPS = ((8, 12), (13, 19), (20, 36), (37, 65), (66, None))
 YOUNG_MAX = 19
 """Last year of the papers' younger half (SPEC A8)."""
 SIMULATED = "simulated.json"
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
+"""In the folder of UvA-NEMO's videos such files must be listed, upper case or lower."""
 COLUMNS = ("clip", "subject", "age", "gender", "kind")
 _SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
 _UVA_CLIP = re.compile(r"(\d{3})_([a-z]+)_([a-z]+)_(\d+)(\.mp4)?", re.IGNORECASE)
@@ -226,7 +228,8 @@ def _simulated_name(path: Path) -> str:
 
 def _check_extra(videos: Path, clips: list[tuple[int, Clip]]) -> None:
     listed = {clip.path.name for _, clip in clips}
-    extra = sorted(path.name for path in videos.glob("*.mp4") if path.name not in listed)
+    there = (path for path in _files(videos.glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES)
+    extra = [path.name for path in there if path.name not in listed]
     if extra:
         raise DatasetError(f"{videos}: {_some(extra)} not in the details file")
 
@@ -234,7 +237,7 @@ def _check_extra(videos: Path, clips: list[tuple[int, Clip]]) -> None:
 def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
     """Where the database's list of subjects is there, it must tell the same ages and genders."""
     people = {clip.subject: clip for _, clip in clips}
-    for file in sorted(folder.glob("*_Subject_Details.txt")):
+    for file in _files(folder.glob("*_Subject_Details.txt")):
         for number, line in enumerate(_lines(file), start=1):
             fields = _SEPARATORS.split(line)
             if len(fields) < 3 or fields[0] not in people:
@@ -245,10 +248,15 @@ def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
 
 
 def _only(root: Path, pattern: str) -> Path:
-    found = sorted(root.rglob(pattern))
+    found = _files(root.rglob(pattern))
     if len(found) != 1:
         raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected")
     return found[0]
+
+
+def _files(found: Iterable[Path]) -> list[Path]:
+    """Sorted, without the ._ file that macOS leaves beside each file on a foreign disk."""
+    return sorted(path for path in found if not path.name.startswith("._"))
 
 
 def _lines(path: Path) -> list[str]:

@@ -86,9 +86,20 @@ def test_missing_and_extra_clips_are_named(tmp_path):
         DatasetError, match=r":7: .*001_spontaneous_smile_1.mp4 does not exist; 2 of 3 clips are missing"
     ):
         datasets.read_uva_nemo(root)
-    root = uva_nemo(tmp_path / "b", videos=[*ROWS, "777_deliberate_smile_1.mp4"])
-    with pytest.raises(DatasetError, match=r"1 clips \(777_deliberate_smile_1.mp4\) not in the details file"):
-        datasets.read_uva_nemo(root)
+    for extra in ("777_deliberate_smile_1.mp4", "777_deliberate_smile_2.MP4", "holiday.avi"):
+        root = uva_nemo(tmp_path / extra, videos=[*ROWS, extra])
+        with pytest.raises(DatasetError, match=rf"1 clips \({extra}\) not in the details file"):
+            datasets.read_uva_nemo(root)
+
+
+def test_what_macos_leaves_beside_files_is_no_data(tmp_path):
+    """A copy that went over a Mac has a ._ file for each of its own; they are neither listings nor clips."""
+    root = uva_nemo(tmp_path)
+    folder = root / "UvA-NEMO_SMILE_DATABASE"
+    for name in ("UvA-NEMO_Smile_Database_File_Details.txt", "UvA-NEMO_Smile_Database_Subject_Details.txt"):
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\xff")
+    (folder / "videos/._001_deliberate_smile_2.mp4").write_bytes(b"\0\5\x16\7\xff")
+    assert len(datasets.read_uva_nemo(root).clips) == 3
 
 
 def test_the_list_of_subjects_must_agree(tmp_path):
