@@ -28,7 +28,7 @@ class RunConfig:
         split: folds as training.protocol writes them.
         backbone: checkpoint directory of the backbone whose features are cached in `cache`.
         out: directory of the run, made if it is absent.
-        fold: the fold that is tested.
+        fold: the fold that is tested, from 0.
         layers: sizes and dropout rates of networks.config.NetworkConfig that differ from those of `width`.
         precision: of the training step, as Lightning names it; "auto" is bf16-mixed where the hardware has bfloat16
             (training.precision), else 32-true. Predictions are made in float32.
@@ -60,6 +60,8 @@ class RunConfig:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}")
+        if self.fold < 0:
+            raise ValueError(f"fold is {self.fold}, not an integer from 0")
 
     @property
     def network(self) -> NetworkConfig:

@@ -141,6 +141,8 @@ def test_directory_of_another_run_is_refused(folder: Path) -> None:
         ({"tariff": 1}, "tariff is unknown"),
         ({"optimisation": {"epochs": "many"}}, "optimisation.epochs is 'many', not int"),
         ({"trait": "height"}, "trait is 'height'"),
+        ({"fold": -1}, "x.yaml: fold is -1, not an integer from 0"),
+        ({"fold": 1.0}, "x.yaml: fold is 1.0, not int"),
         ({"layers": {"wings": 2}}, "wings"),
         ({"optimisation": {"schedule": "steps"}}, "x.yaml: schedule is 'steps', not one of plateau, cosine"),
     ],
