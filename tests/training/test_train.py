@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +212,15 @@ def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
     for batch, *parts in zip(batches, *ranks, strict=True):
         assert sorted(batch) == sorted(parts[0] + parts[1])
     assert list(BucketedBatches(lengths, 16, seed=1, epoch=6)) != batches
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_no_process_is_left_without_clips(seed: int | None) -> None:
+    """Of three clips each of four processes gets some, as often as the others, so that the mean over all stays."""
+    ranks = [list(BucketedBatches([9, 8, 12], 16, seed, rank=rank, world=4)) for rank in range(4)]
+    assert all(len(batches) == 1 and batches[0] for batches in ranks)
+    assert len(set(Counter(row for (batch,) in ranks for row in batch).values())) == 1
+    assert {row for (batch,) in ranks for row in batch} == {0, 1, 2}
 
 
 def test_collated_clips_are_padded_with_zeros(folder: Path) -> None:
