@@ -11,6 +11,7 @@ backbone are never met. `training.features` fills it.
 import ast
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -124,15 +125,21 @@ def load(dataset: Dataset, backbone: Path, store: Path = CACHE, frame_rate_hz: f
             f"{len(absent)} of {len(digests)} clips have no features of version {recipe.key} in {store}{stale}: "
             "run python -m training.features"
         )
-    skipped = {}
+    return Features(dataset, recipe, folder, digests, unreadable(dataset, folder, digests))
+
+
+def unreadable(dataset: Dataset, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
+    """Name of each clip that was found unreadable so far, and why. Raises FeatureError where they are too many."""
+    found = {}
     for clip in dataset.clips:
         reason = folder / f"{digests[clip.name]}.json"
         if reason.exists():
-            skipped[clip.name] = json.loads(reason.read_text())["message"]
-    if len(skipped) > MAX_SKIPPED * len(dataset.clips):
-        listed = "".join(f"\n  {name}: {why}" for name, why in skipped.items())
-        raise FeatureError(f"{len(skipped)} of {len(dataset.clips)} clips are unreadable:{listed}")
-    return Features(dataset, recipe, folder, digests, skipped)
+            found[clip.name] = json.loads(reason.read_text())["message"]
+    if len(found) > MAX_SKIPPED * len(dataset.clips):
+        listed = "".join(f"\n  {name}: {why}" for name, why in found.items())
+        share = f"{len(found)} of {len(dataset.clips)}"
+        raise FeatureError(f"{share} clips were found unreadable, more than {MAX_SKIPPED:.0%}:{listed}")
+    return found
 
 
 def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:
