@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import networks.backbone
 import smile
 from networks import checkpoint
 from smile.course import SmileCourse, smile_course
@@ -47,7 +48,7 @@ class Recipe:
     Attributes:
         fingerprint: of the contract, frame rate included.
         preprocessing: of the code from file to crop.
-        backbone: of the weights.
+        backbone: of the weights, and of the code that applies them.
     """
 
     fingerprint: str
@@ -148,7 +149,8 @@ def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:
         weights = _sha256(backbone / checkpoint.WEIGHTS)
     except OSError as error:
         raise FeatureError(f"{backbone} holds no backbone: {error}") from error
-    return Recipe(fingerprint(frame_rate_hz), preprocessing(), weights[:16])
+    network = hashlib.sha256((ast.dump(_code(Path(networks.backbone.__file__))) + weights).encode()).hexdigest()
+    return Recipe(fingerprint(frame_rate_hz), preprocessing(), network[:16])
 
 
 @cache
@@ -161,16 +163,23 @@ def preprocessing() -> str:
         name = waiting.pop()
         if name in found:
             continue
-        tree = ast.parse((root / f"{name}.py").read_text(encoding="utf-8"))
+        tree = _code(root / f"{name}.py")
         for node in ast.walk(tree):
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                node.value = ast.Constant(None)  # a docstring
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module] if node.module != "smile" else [f"smile.{alias.name}" for alias in node.names]
                 waiting += [module.removeprefix("smile.") for module in names if module.startswith("smile.")]
         found[name] = ast.dump(tree)
     libraries = [(name, version(name)) for name in LIBRARIES] + [("cv2", cv2.__version__)]
     return hashlib.sha256(json.dumps([sorted(found.items()), libraries]).encode()).hexdigest()[:16]
+
+
+def _code(path: Path) -> ast.Module:
+    """Without comments, docstrings and layout."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return tree
 
 
 def is_done(stem: Path) -> bool:

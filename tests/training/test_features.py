@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import checkpoint
+from networks import backbone, checkpoint
 from networks.backbone import Backbone
 from training import datasets, feature_store, features
 from training.feature_store import FeatureError
@@ -102,6 +102,18 @@ def test_features_of_another_backbone_are_never_mixed(listed: Path) -> None:
         feature_store.load(dataset, listed / "backbone", listed / "cache", RATE_HZ)
     with pytest.raises(FeatureError, match="other versions"):
         feature_store.load(dataset, listed / "backbone", listed / "cache", 2 * RATE_HZ)
+
+
+def test_features_of_other_code_of_the_backbone_are_never_mixed(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another mean or tiling is another version; comments and docstrings are not."""
+    source = Path(backbone.__file__).read_text()
+    keys = []
+    for old, new in (("", ""), ('"""Mean colour', '"""The mean colour'), ("129.1863", "129"), ("1, 3, 5)", "1, 5, 3)")):
+        assert old in source
+        (listed / "backbone.py").write_text(source.replace(old, new))
+        monkeypatch.setattr(backbone, "__file__", str(listed / "backbone.py"))
+        keys.append(feature_store.recipe_of(listed / "backbone", RATE_HZ).key)
+    assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
 def test_unreadable_clips_are_listed(listed: Path) -> None:
