@@ -90,7 +90,8 @@ class BucketedBatches(Sampler[list[int]]):
     """Shuffled batches of clips of similar length.
 
     An epoch's batches depend on the seed and the epoch alone. Where several processes train together each takes every
-    n-th clip of every batch, so that they see together what one would see. Batches differ by at most one clip.
+    n-th clip of every batch, so that they see together what one would see. Batches differ by at most one clip. Of a
+    batch with fewer clips than processes each takes all: none is left without, and the mean over all of them stays.
 
     Args:
         batch: clips of one step, over all processes.
@@ -110,7 +111,8 @@ class BucketedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches():
-            yield batch[self._rank :: self._world].tolist()
+            shared = len(batch) >= self._world
+            yield (batch[self._rank :: self._world] if shared else batch).tolist()
 
     def _batches(self) -> list[NDArray[np.int64]]:
         rows = np.arange(len(self._lengths))

@@ -28,8 +28,11 @@ AGE_GROUPS = ((8, 12), (13, 19), (20, 36), (37, 65), (66, None))
 YOUNG_MAX = 19
 """Last year of the papers' younger half (SPEC A8)."""
 SIMULATED = "simulated.json"
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
+"""In the folder of UvA-NEMO's videos such files must be listed, upper case or lower."""
 COLUMNS = ("clip", "subject", "age", "gender", "kind")
 _SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
+_QUOTED = re.compile(r'"([^"]*)"')
 _UVA_CLIP = re.compile(r"(\d{3})_([a-z]+)_([a-z]+)_(\d+)(\.mp4)?", re.IGNORECASE)
 
 
@@ -111,18 +114,19 @@ def read_uva_nemo(root: Path) -> Dataset:
     """The UvA-NEMO Smile or Disgust database in `root`, or in a folder of it (SPEC C6).
 
     Header lines and separators differ between copies, so lines are recognised by their content: those that begin with
-    three digits and an underscore are clips, everything before the first of them is header.
+    three digits and an underscore are clips, everything before the first of them is header. What a spreadsheet makes of
+    a listing is understood: quoted fields, subject 1 for 001, age 34.0 for 34.
     Raises DatasetError.
     """
     details = _only(root, "*_File_Details.txt")
     clips: list[tuple[int, Clip]] = []
     expressions: set[str] = set()
     for number, line in enumerate(_lines(details), start=1):
-        if not re.match(r"\d{3}_", line):
+        if not re.match(r'"?\d{3}_', line):
             if clips and line:
                 raise _at(details, number, f"a line among the clips that names none: {line[:60]!r}")
             continue
-        fields = _SEPARATORS.split(line)
+        fields = _fields(line)
         named = _UVA_CLIP.fullmatch(fields[0])
         if named is None or len(fields) < 5:
             raise _at(
@@ -132,11 +136,11 @@ def read_uva_nemo(root: Path) -> Dataset:
             )
         code, kind, expression, _, suffix = named.groups()
         file, subject, gender, age, listed_kind = fields[0] + ("" if suffix else ".mp4"), *fields[1:5]
-        if subject != code or listed_kind.lower() != kind.lower():
+        if _whole(subject) != int(code) or listed_kind.lower() != kind.lower():
             raise _at(details, number, f"{file} is listed as of subject {subject}, {listed_kind}")
         expressions.add(expression.lower())
         path = details.parent / "videos" / file
-        clips.append((number, _clip(details, number, file, path, subject, age, gender, UVA_KINDS.get(kind.lower()))))
+        clips.append((number, _clip(details, number, file, path, code, age, gender, UVA_KINDS.get(kind.lower()))))
     if not clips:
         raise DatasetError(f"{details}: no line begins with a clip's name, such as 001_deliberate_smile_2.mp4")
     if len(expressions) != 1:
@@ -185,13 +189,14 @@ def _clip(
 ) -> Clip:
     if not name or not subject:
         raise _at(file, number, "a clip without name or subject")
-    if not re.fullmatch(r"\d{1,3}", age):
+    years = _whole(age)
+    if years is None:
         raise _at(file, number, f"age {age!r} of {name} is not a whole number of years")
     if gender.lower() not in GENDERS:
         raise _at(file, number, f"gender {gender!r} of {name} is not one of {', '.join(GENDERS)}")
     if kind is None:
         raise _at(file, number, f"the kind of {name} is not one of {', '.join(KINDS)} (or deliberate, in UvA-NEMO)")
-    return Clip(name, path, subject, int(age), gender.lower(), kind)
+    return Clip(name, path, subject, years, gender.lower(), kind)
 
 
 def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path) -> Dataset:
@@ -226,29 +231,36 @@ def _simulated_name(path: Path) -> str:
 
 def _check_extra(videos: Path, clips: list[tuple[int, Clip]]) -> None:
     listed = {clip.path.name for _, clip in clips}
-    extra = sorted(path.name for path in videos.glob("*.mp4") if path.name not in listed)
+    there = (path for path in _files(videos.glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES)
+    extra = [path.name for path in there if path.name not in listed]
     if extra:
         raise DatasetError(f"{videos}: {_some(extra)} not in the details file")
 
 
 def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
     """Where the database's list of subjects is there, it must tell the same ages and genders."""
-    people = {clip.subject: clip for _, clip in clips}
-    for file in sorted(folder.glob("*_Subject_Details.txt")):
+    people = {int(clip.subject): clip for _, clip in clips}
+    for file in _files(folder.glob("*_Subject_Details.txt")):
         for number, line in enumerate(_lines(file), start=1):
-            fields = _SEPARATORS.split(line)
-            if len(fields) < 3 or fields[0] not in people:
+            fields = _fields(line)
+            code = _whole(fields[0])
+            if len(fields) < 3 or code not in people:
                 continue
-            clip = people[fields[0]]
-            if (fields[1].lower(), fields[2]) != (clip.gender, str(clip.age)):
-                raise _at(file, number, f"subject {fields[0]} is {clip.gender}, {clip.age} in the list of clips")
+            clip = people[code]
+            if (fields[1].lower(), _whole(fields[2])) != (clip.gender, clip.age):
+                raise _at(file, number, f"subject {clip.subject} is {clip.gender}, {clip.age} in the list of clips")
 
 
 def _only(root: Path, pattern: str) -> Path:
-    found = sorted(root.rglob(pattern))
+    found = _files(root.rglob(pattern))
     if len(found) != 1:
         raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected")
     return found[0]
+
+
+def _files(found: Iterable[Path]) -> list[Path]:
+    """Sorted, without the ._ file that macOS leaves beside each file on a foreign disk."""
+    return sorted(path for path in found if not path.name.startswith("._"))
 
 
 def _lines(path: Path) -> list[str]:
@@ -256,6 +268,16 @@ def _lines(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def _fields(line: str) -> list[str]:
+    return _SEPARATORS.split(_QUOTED.sub(r"\1", line))
+
+
+def _whole(text: str) -> int | None:
+    """The number that 34, 034 and 34.0 say; None for 34.5 and anything else."""
+    found = re.fullmatch(r"(\d{1,3})(\.0+)?", text)
+    return int(found[1]) if found else None
 
 
 def _some(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ backbone are never met. `training.features` fills it.
 import ast
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import networks.backbone
 import smile
 from networks import checkpoint
 from smile.course import SmileCourse, smile_course
@@ -46,7 +48,7 @@ class Recipe:
     Attributes:
         fingerprint: of the contract, frame rate included.
         preprocessing: of the code from file to crop.
-        backbone: of the weights.
+        backbone: of the weights, and of the code that applies them.
     """
 
     fingerprint: str
@@ -124,15 +126,21 @@ def load(dataset: Dataset, backbone: Path, store: Path = CACHE, frame_rate_hz: f
             f"{len(absent)} of {len(digests)} clips have no features of version {recipe.key} in {store}{stale}: "
             "run python -m training.features"
         )
-    skipped = {}
+    return Features(dataset, recipe, folder, digests, unreadable(dataset, folder, digests))
+
+
+def unreadable(dataset: Dataset, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
+    """Name of each clip that was found unreadable so far, and why. Raises FeatureError where they are too many."""
+    found = {}
     for clip in dataset.clips:
         reason = folder / f"{digests[clip.name]}.json"
         if reason.exists():
-            skipped[clip.name] = json.loads(reason.read_text())["message"]
-    if len(skipped) > MAX_SKIPPED * len(dataset.clips):
-        listed = "".join(f"\n  {name}: {why}" for name, why in skipped.items())
-        raise FeatureError(f"{len(skipped)} of {len(dataset.clips)} clips are unreadable:{listed}")
-    return Features(dataset, recipe, folder, digests, skipped)
+            found[clip.name] = json.loads(reason.read_text())["message"]
+    if len(found) > MAX_SKIPPED * len(dataset.clips):
+        listed = "".join(f"\n  {name}: {why}" for name, why in found.items())
+        share = f"{len(found)} of {len(dataset.clips)}"
+        raise FeatureError(f"{share} clips were found unreadable, more than {MAX_SKIPPED:.0%}:{listed}")
+    return found
 
 
 def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:
@@ -141,7 +149,8 @@ def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:
         weights = _sha256(backbone / checkpoint.WEIGHTS)
     except OSError as error:
         raise FeatureError(f"{backbone} holds no backbone: {error}") from error
-    return Recipe(fingerprint(frame_rate_hz), preprocessing(), weights[:16])
+    network = hashlib.sha256((ast.dump(_code(Path(networks.backbone.__file__))) + weights).encode()).hexdigest()
+    return Recipe(fingerprint(frame_rate_hz), preprocessing(), network[:16])
 
 
 @cache
@@ -154,16 +163,23 @@ def preprocessing() -> str:
         name = waiting.pop()
         if name in found:
             continue
-        tree = ast.parse((root / f"{name}.py").read_text(encoding="utf-8"))
+        tree = _code(root / f"{name}.py")
         for node in ast.walk(tree):
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                node.value = ast.Constant(None)  # a docstring
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module] if node.module != "smile" else [f"smile.{alias.name}" for alias in node.names]
                 waiting += [module.removeprefix("smile.") for module in names if module.startswith("smile.")]
         found[name] = ast.dump(tree)
     libraries = [(name, version(name)) for name in LIBRARIES] + [("cv2", cv2.__version__)]
     return hashlib.sha256(json.dumps([sorted(found.items()), libraries]).encode()).hexdigest()[:16]
+
+
+def _code(path: Path) -> ast.Module:
+    """Without comments, docstrings and layout."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return tree
 
 
 def is_done(stem: Path) -> bool:

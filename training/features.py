@@ -41,6 +41,7 @@ from training.feature_store import (
     is_done,
     load,
     recipe_of,
+    unreadable,
 )
 from training.parallel import WorkerDied, run_all
 
@@ -59,7 +60,8 @@ def prepare(
     """Compute what is not there yet, then open it. May be interrupted at any point and run again.
 
     Raises:
-        FeatureError: more than MAX_SKIPPED of the clips are unreadable, or the disk takes no more.
+        FeatureError: more than MAX_SKIPPED of the clips are unreadable, as soon as that is certain, or the disk takes
+            no more.
         CheckpointError: `backbone` holds no backbone.
     """
     recipe = recipe_of(backbone, frame_rate_hz)
@@ -74,8 +76,11 @@ def prepare(
         of_digest = {digests[file_key(clip.path)][1]: clip for clip in dataset.clips}
         waiting = [(clip.path, folder / digest) for digest, clip in of_digest.items() if not is_done(folder / digest)]
         done = len(of_digest) - len(waiting)
-        for _ in run_all(_work, waiting, "features", processes, _start, (backbone, frame_rate_hz), done):
-            pass
+        of_name = {clip.name: digests[file_key(clip.path)][1] for clip in dataset.clips}
+        unreadable(dataset, folder, of_name)
+        for was_read in run_all(_work, waiting, "features", processes, _start, (backbone, frame_rate_hz), done):
+            if not was_read:
+                unreadable(dataset, folder, of_name)
     return load(dataset, backbone, store, frame_rate_hz)
 
 
@@ -122,18 +127,20 @@ def _start(directory: Path, frame_rate_hz: float) -> None:
     _worker = _Worker(directory, frame_rate_hz)
 
 
-def _work(job: tuple[Path, Path]) -> None:
+def _work(job: tuple[Path, Path]) -> bool:
+    """Whether the clip could be read."""
     clip, stem = job
     try:
         stretch, crops = extract(clip, _worker.backbone, _worker.frame_rate_hz)
     except SmileError as error:
         with _whole(stem.with_suffix(".json")) as file:
             file.write(json.dumps({"code": error.code, "message": str(error), "clip": clip.name}).encode())
-        return
+        return False
     with _whole(stem.with_suffix(".npy")) as file:
         np.save(file, stretch.features)
     with _whole(stem.with_suffix(".npz")) as file:
         np.savez(file, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios, crops=crops)
+    return True
 
 
 @contextmanager

@@ -76,9 +76,16 @@ class Split:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
     def sides(self, dataset: Dataset, fold: int) -> Sides:
-        """Clips of one fold. Raises ProtocolError where `dataset` is not the one that was split, and Leak."""
+        """Clips of one fold.
+
+        Raises:
+            ProtocolError: `dataset` is not the one that was split, or there are not so many folds.
+            Leak: a subject is on two sides.
+        """
         if dataset.digest != self.digest:
             raise ProtocolError(f"the folds were made for {self.data_set} ({self.digest}), not for {dataset.name}")
+        if not 0 <= fold < len(self.folds):
+            raise ProtocolError(f"there is no fold {fold}: the {len(self.folds)} folds are 0 to {len(self.folds) - 1}")
         test, validation = set(self.folds[fold].test), set(self.folds[fold].validation)
         sides = Sides(
             tuple(clip for clip in dataset.clips if clip.subject not in test | validation),

@@ -1,6 +1,8 @@
 """What defines one training run: one trait, one ablation, one fold. A YAML file holds it; a JSON file keeps it."""
 
+import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,7 +30,7 @@ class RunConfig:
         split: folds as training.protocol writes them.
         backbone: checkpoint directory of the backbone whose features are cached in `cache`.
         out: directory of the run, made if it is absent.
-        fold: the fold that is tested.
+        fold: the fold that is tested, from 0.
         layers: sizes and dropout rates of networks.config.NetworkConfig that differ from those of `width`.
         precision: of the training step, as Lightning names it; "auto" is bf16-mixed where the hardware has bfloat16
             (training.precision), else 32-true. Predictions are made in float32.
@@ -60,6 +62,8 @@ class RunConfig:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}")
+        if self.fold < 0:
+            raise ValueError(f"fold is {self.fold}, not an integer from 0")
 
     @property
     def network(self) -> NetworkConfig:
@@ -69,15 +73,21 @@ class RunConfig:
         return asdict(self)
 
 
-def read(path: Path, overrides: dict[str, Any] | None = None) -> RunConfig:
-    """A configuration from YAML; `overrides` come before the file's values. Raises ConfigError."""
+def read(path: Path, changes: Sequence[str] = ()) -> RunConfig:
+    """A configuration from YAML. Raises ConfigError.
+
+    Args:
+        changes: `key=value` in place of the file's, or `key.inner=value` for one key of a mapping; values are YAML.
+    """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: not a mapping of keys to values")
-    return from_dict(values | (overrides or {}), str(path))
+    for change in changes:
+        _change(values, change)
+    return from_dict(values, str(path))
 
 
 def from_dict(values: dict[str, Any], source: str) -> RunConfig:
@@ -108,6 +118,33 @@ def commit() -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Takes 1e-3 and 1.5e3 for numbers, as YAML 1.2 does; in PyYAML's 1.1 they are text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+\.?\d*e[-+]?\d+\Z", re.I), list("-+0123456789")
+)
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise ConfigError(f"{change!r} is not KEY=VALUE")
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of {change!r} is not YAML") from error
+    outer, dot, inner = key.partition(".")
+    if not dot:
+        values[key] = value
+        return
+    mapping = values.get(outer) or {}
+    if not isinstance(mapping, dict):
+        raise ConfigError(f"{outer} is {mapping!r}: it has no {inner}")
+    values[outer] = mapping | {inner: value}
 
 
 def _check(source: str, prefix: str, values: Any, cls: type) -> None:

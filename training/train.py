@@ -1,6 +1,6 @@
 """One run: one trait, one ablation, one fold; from cached features to weights and predictions.
 
-    python -m training.train --config training/configs/paper.yaml [--set fold=3 --set trait=gender]
+    python -m training.train --config training/configs/paper.yaml [--set fold=3 --set optimisation.rate=1e-3]
 
 Run again after an interruption: it goes on from the last finished epoch, with the batches and the dropout that it would
 have seen. A finished run is left as it is. In the directory of the run:
@@ -27,7 +27,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-import yaml
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -208,15 +207,16 @@ def quiet() -> None:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="instead of the file's value")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY[.KEY]=VALUE", help="instead of the file's value"
+    )
     parser.add_argument("--threads", type=int, help="of torch, in each process")
     options = parser.parse_args(arguments)
     quiet()
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        overrides = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in options.set)}
-        print(run(run_config.read(options.config, overrides)))
+        print(run(run_config.read(options.config, options.set)))
     except Failure as error:
         sys.exit(f"error: {error}")
 

@@ -101,6 +101,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     out = Path(config.out)
     dataset = datasets.read(Path(config.data))
     split = protocol.split(dataset, config.folds, config.seed)
+    sides = siam_methods.only(config.method, split.sides(dataset, config.fold))
     record: dict[str, Any] = {
         "config": json.loads(json.dumps(asdict(config))),
         "commit": run_config.commit(),
@@ -111,9 +112,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     if config.is_finished:
         return out / train.PREDICTIONS
     started = time.monotonic()
-    training, held_out, test = _clips(
-        config, siam_methods.only(config.method, split.sides(dataset, config.fold)), usable
-    )
+    training, held_out, test = _clips(config, sides, usable)
     module, epochs = _fit(config, training, held_out)
     network = module.release()
     found = siam_answers.predict(network, test, config.fold, config.method)

@@ -65,7 +65,10 @@ def test_uva_nemo_disgust_names_itself(tmp_path):
         ("001_deliberate_smile_3.mp4\t001\tfemale\t34\tdeliberate", r":9: subject 001 has two genders"),
         ("002_deliberate_smile_3.mp4\t002\tboy\t34\tdeliberate", r":9: gender 'boy'"),
         ("002_deliberate_smile_3.mp4\t002\tmale\tunknown\tdeliberate", r":9: age 'unknown'"),
+        ("002_deliberate_smile_3.mp4\t002\tmale\t34.5\tdeliberate", r":9: age '34.5'"),
         ("002_deliberate_smile_3.mp4\t003\tmale\t34\tdeliberate", r":9: .* listed as of subject 003"),
+        ("002_deliberate_smile_3.mp4\tanna\tmale\t34\tdeliberate", r":9: .* listed as of subject anna"),
+        ('"002_deliberate_smile_3.mp4\t002\tmale\t34\tdeliberate', r":9: .* is not: file name, subject"),
         ("002_deliberate_smile_3.mp4\t002\tmale\t34\tspontaneous", r":9: .* listed as of subject 002, spontaneous"),
         ("002_deliberate_smile_3.mp4/002/male/34/deliberate", r":9: .* is not: file name, subject"),
         ("002_forced_smile_3.mp4\t002\tmale\t34\tforced", r":9: the kind of 002_forced"),
@@ -79,6 +82,21 @@ def test_a_bad_line_is_named(tmp_path, row, message):
         datasets.read_uva_nemo(uva_nemo(tmp_path, [*ROWS, row], videos=ROWS))
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_listing_that_went_through_a_spreadsheet_is_read(tmp_path, quote):
+    """Quoted fields, codes that lost their zeros and ages that gained a decimal say what they said before."""
+    rows = [row.replace("\t001\t", "\t1\t").replace("\t34\t", "\t34.0\t") for row in ROWS]
+    quoted = [",".join(f"{quote}{field}{quote}" for field in row.split("\t")) for row in rows]
+    root = uva_nemo(tmp_path / "exported", quoted, videos=ROWS)
+    people = f"{quote}code{quote},{quote}gender{quote},{quote}age{quote}\n{quote}1{quote},{quote}male{quote},34.0\n"
+    file = root / "UvA-NEMO_SMILE_DATABASE/UvA-NEMO_Smile_Database_Subject_Details.txt"
+    file.write_text(people)
+    assert datasets.read_uva_nemo(root).digest == datasets.read_uva_nemo(uva_nemo(tmp_path / "plain")).digest
+    file.write_text(people.replace("34.0", "35.0"))
+    with pytest.raises(DatasetError, match=r"Subject_Details\.txt:2: subject 001 is male, 34"):
+        datasets.read_uva_nemo(root)
+
+
 def test_missing_and_extra_clips_are_named(tmp_path):
     """What is listed must be there, and what is there must be listed."""
     root = uva_nemo(tmp_path / "a", videos=ROWS[:1])
@@ -86,9 +104,20 @@ def test_missing_and_extra_clips_are_named(tmp_path):
         DatasetError, match=r":7: .*001_spontaneous_smile_1.mp4 does not exist; 2 of 3 clips are missing"
     ):
         datasets.read_uva_nemo(root)
-    root = uva_nemo(tmp_path / "b", videos=[*ROWS, "777_deliberate_smile_1.mp4"])
-    with pytest.raises(DatasetError, match=r"1 clips \(777_deliberate_smile_1.mp4\) not in the details file"):
-        datasets.read_uva_nemo(root)
+    for extra in ("777_deliberate_smile_1.mp4", "777_deliberate_smile_2.MP4", "holiday.avi"):
+        root = uva_nemo(tmp_path / extra, videos=[*ROWS, extra])
+        with pytest.raises(DatasetError, match=rf"1 clips \({extra}\) not in the details file"):
+            datasets.read_uva_nemo(root)
+
+
+def test_what_macos_leaves_beside_files_is_no_data(tmp_path):
+    """A copy that went over a Mac has a ._ file for each of its own; they are neither listings nor clips."""
+    root = uva_nemo(tmp_path)
+    folder = root / "UvA-NEMO_SMILE_DATABASE"
+    for name in ("UvA-NEMO_Smile_Database_File_Details.txt", "UvA-NEMO_Smile_Database_Subject_Details.txt"):
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\xff")
+    (folder / "videos/._001_deliberate_smile_2.mp4").write_bytes(b"\0\5\x16\7\xff")
+    assert len(datasets.read_uva_nemo(root).clips) == 3
 
 
 def test_the_list_of_subjects_must_agree(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from networks import checkpoint
+from networks import backbone, checkpoint
 from networks.backbone import Backbone
 from training import datasets, feature_store, features
 from training.feature_store import FeatureError
@@ -25,16 +25,21 @@ RATE_HZ = 5.0
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
-    """Four clips that differ in their bytes but not in their pictures, a manifest, and a random backbone."""
+    """Four clips, a manifest, and a random backbone."""
     torch.manual_seed(0)
     checkpoint.save(Backbone(), tmp_path / "backbone")
+    write_clips(tmp_path, 4)
+    return tmp_path
+
+
+def write_clips(folder: Path, count: int) -> None:
+    """Clips that differ in their bytes but not in their pictures, and their manifest."""
     lines = ["clip,subject,age,gender,kind"]
-    for number in range(4):
-        path = tmp_path / f"{number}.mp4"
+    for number in range(count):
+        path = folder / f"{number}.mp4"
         path.write_bytes(CLIP.read_bytes() + b"\0\0\0\x09free" + bytes([number]))
         lines.append(f"{path.name},s{number},30,female,posed")
-    (tmp_path / "clips.csv").write_text("\n".join(lines) + "\n")
-    return tmp_path
+    (folder / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
 def command(folder: Path, *more: str) -> list[str]:
@@ -99,14 +104,39 @@ def test_features_of_another_backbone_are_never_mixed(listed: Path) -> None:
         feature_store.load(dataset, listed / "backbone", listed / "cache", 2 * RATE_HZ)
 
 
+def test_features_of_other_code_of_the_backbone_are_never_mixed(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another mean or tiling is another version; comments and docstrings are not."""
+    source = Path(backbone.__file__).read_text()
+    keys = []
+    for old, new in (("", ""), ('"""Mean colour', '"""The mean colour'), ("129.1863", "129"), ("1, 3, 5)", "1, 5, 3)")):
+        assert old in source
+        (listed / "backbone.py").write_text(source.replace(old, new))
+        monkeypatch.setattr(backbone, "__file__", str(listed / "backbone.py"))
+        keys.append(feature_store.recipe_of(listed / "backbone", RATE_HZ).key)
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
 def test_unreadable_clips_are_listed(listed: Path) -> None:
     """A clip that is no video is skipped and remembered; more than one in a hundred end the run with their names."""
     (listed / "2.mp4").write_bytes(b"not a video")
     result = subprocess.run(command(listed), cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "1 of 4 clips are unreadable" in result.stderr and "\n  2.mp4: " in result.stderr
+    assert "1 of 4 clips were found unreadable" in result.stderr and "\n  2.mp4: " in result.stderr
     (reason,) = stored(listed, "*.json")
     assert json.loads(reason.read_text())["code"] == "unreadable_video"
+
+
+def test_too_many_unreadable_clips_end_the_run_at_once(listed: Path) -> None:
+    """Clips that no process had taken yet are not read any more, and a second run reads none."""
+    write_clips(listed, 10)
+    (listed / "0.mp4").write_bytes(b"not a video")
+    dataset = datasets.read(listed / "clips.csv")
+    read = []
+    for _ in range(2):
+        with pytest.raises(FeatureError, match="1 of 10 clips were found unreadable, more than 1%:\n  0.mp4: "):
+            features.prepare(dataset, listed / "backbone", listed / "cache", RATE_HZ, processes=1)
+        read.append(len(stored(listed, "*.npz")))
+    assert read[0] == read[1] < 6
 
 
 def test_full_disk_leaves_no_half_file(listed: Path) -> None:

@@ -91,6 +91,14 @@ def test_folds_survive_the_disk_and_show_changes(tmp_path):
         made.sides(uva_like(seed=1), 0)
 
 
+@pytest.mark.parametrize("fold", [-1, 10])
+def test_a_fold_that_is_not_there_is_refused(fold):
+    """The error says how many there are; -1 is not the last."""
+    data = uva_like()
+    with pytest.raises(ProtocolError, match=f"there is no fold {fold}: the 10 folds are 0 to 9"):
+        protocol.split(data).sides(data, fold)
+
+
 def test_a_subject_on_two_sides_is_a_leak():
     """A fold in which somebody is both tested and trained on cannot be used."""
     a, b = dataset([(30, 0, 2), (40, 1, 1)]).clips[:2]

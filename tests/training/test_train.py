@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from networks import checkpoint
 from networks.config import network_config
 from networks.siam_config import siam_config
 from tests.training import planted_features
-from training import datasets, feature_store, predictions, protocol
+from training import datasets, feature_store, predictions, protocol, run_config, train
 from training.batches import BucketedBatches, Clips
 from training.feature_store import Features
 from training.module import Optimisation, TraitModule
@@ -141,6 +143,8 @@ def test_directory_of_another_run_is_refused(folder: Path) -> None:
         ({"tariff": 1}, "tariff is unknown"),
         ({"optimisation": {"epochs": "many"}}, "optimisation.epochs is 'many', not int"),
         ({"trait": "height"}, "trait is 'height'"),
+        ({"fold": -1}, "x.yaml: fold is -1, not an integer from 0"),
+        ({"fold": 1.0}, "x.yaml: fold is 1.0, not int"),
         ({"layers": {"wings": 2}}, "wings"),
         ({"optimisation": {"schedule": "steps"}}, "x.yaml: schedule is 'steps', not one of plateau, cosine"),
     ],
@@ -149,6 +153,39 @@ def test_configuration_errors_name_the_key(tmp_path: Path, change: dict, message
     """A wrong key or value is found before anything is read."""
     with pytest.raises(ConfigError, match=message):
         from_dict(values(tmp_path, "x") | change, "x.yaml")
+
+
+def test_set_changes_one_key(tmp_path: Path) -> None:
+    """--set reaches into a mapping and leaves its other keys; the later one counts."""
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(values(tmp_path, "x")))
+    before = run_config.read(file)
+    config = run_config.read(file, ["optimisation.rate=1e-3", "layers.fc1=16", "fold=1", "fold=2", "out=a=b"])
+    assert config.optimisation == replace(before.optimisation, rate=1e-3)
+    assert config.layers == LAYERS | {"fc1": 16}
+    assert (config.fold, config.out, config.trait) == (2, "a=b", before.trait)
+    file.write_text(yaml.safe_dump(values(tmp_path, "x") | {"optimisation": None}))
+    assert run_config.read(file, ["optimisation.rate=2.5E2"]).optimisation == Optimisation(rate=250.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fold", "'fold' is not KEY=VALUE"),
+        ("fold=[", "the value of 'fold=[' is not YAML"),
+        ("trait.name=age", "trait is 'age': it has no name"),
+        ("optimisation.speed=1", "x.yaml: optimisation.speed is unknown; known are rate, "),
+        ("optimisation.epochs=1e1", "x.yaml: optimisation.epochs is 10.0, not int"),
+    ],
+)
+def test_a_bad_set_is_one_plain_line(tmp_path: Path, change: str, message: str) -> None:
+    """No traceback, and it names what was set."""
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(values(tmp_path, "x")))
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--config", str(file), "--set", change])
+    assert str(ended.value).startswith("error: ") and message in str(ended.value)
+    assert "\n" not in str(ended.value)
 
 
 def test_a_cosine_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +212,15 @@ def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
     for batch, *parts in zip(batches, *ranks, strict=True):
         assert sorted(batch) == sorted(parts[0] + parts[1])
     assert list(BucketedBatches(lengths, 16, seed=1, epoch=6)) != batches
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_no_process_is_left_without_clips(seed: int | None) -> None:
+    """Of three clips each of four processes gets some, as often as the others, so that the mean over all stays."""
+    ranks = [list(BucketedBatches([9, 8, 12], 16, seed, rank=rank, world=4)) for rank in range(4)]
+    assert all(len(batches) == 1 and batches[0] for batches in ranks)
+    assert len(set(Counter(row for (batch,) in ranks for row in batch).values())) == 1
+    assert {row for (batch,) in ranks for row in batch} == {0, 1, 2}
 
 
 def test_collated_clips_are_padded_with_zeros(folder: Path) -> None:

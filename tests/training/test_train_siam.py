@@ -15,6 +15,7 @@ from networks import checkpoint
 from networks.siam_config import SiamConfig
 from tests.training import planted_faces
 from training import predictions, train, train_siam
+from training.protocol import ProtocolError
 from training.run_config import ConfigError
 from training.siam_answers import instants_of
 from training.siam_methods import PHASES
@@ -75,6 +76,14 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     assert checkpoint.load_siam(folder / "killed/siam").config == TINY
     with pytest.raises(ConfigError, match="another run: config differ"):
         train_siam.run(replace(killed, fold=1))
+
+
+def test_a_fold_that_is_not_there_claims_no_directory(folder: Path) -> None:
+    """Otherwise the right number would be refused afterwards, as another run."""
+    wrong = replace(config(folder, "wrong"), fold=2)
+    with pytest.raises(ProtocolError, match="there is no fold 2: the 2 folds are 0 to 1"):
+        train_siam.run(wrong)
+    assert not Path(wrong.out).exists()
 
 
 def test_phases_of_a_smile() -> None:
