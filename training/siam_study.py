@@ -20,8 +20,7 @@ from typing import Any
 
 from smile.errors import SmileError
 from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
-from training.datasets import Dataset, DatasetError
-from training.predictions import PredictionsError
+from training.datasets import Dataset
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, cached
 from training.siam_methods import POSED, TRAINED
@@ -162,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     try:
         problems = study(plan, given.data, given.out, given.cache, given.beside, given.processes)
-    except (*train_siam.Failure, DatasetError, PredictionsError, parallel.WorkerDied) as error:
+    except (*train_siam.Failure, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     for problem in problems:
         print(f"not possible: {problem}")

@@ -39,10 +39,9 @@ from training import (
     study_data,
     train,
 )
-from training.datasets import Dataset, DatasetError
-from training.feature_store import FeatureError, Features
-from training.predictions import PredictionsError
-from training.protocol import Leak, ProtocolError, Split
+from training.datasets import Dataset
+from training.feature_store import Features
+from training.protocol import Split
 from training.run_config import RunConfig
 from training.study_plan import PLANS, Plan
 
@@ -229,11 +228,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         failed = study.run(options.processes)
     except (
         *train.Failure,
-        DatasetError,
-        FeatureError,
-        Leak,
-        ProtocolError,
-        PredictionsError,
         parallel.WorkerDied,
         shipped.NotShipped,
         study_data.NoData,

@@ -37,12 +37,22 @@ from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
 from training.module import SELECTION, LossNotFinite, TraitModule
+from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides, Split
 from training.run_config import ConfigError, RunConfig
 
 PREDICTIONS = predictions.FILE
 RECORD = "run.json"
-Failure = (ConfigError, DatasetError, ProtocolError, Leak, FeatureError, LossNotFinite, checkpoint.CheckpointError)
+Failure = (
+    ConfigError,
+    DatasetError,
+    ProtocolError,
+    Leak,
+    FeatureError,
+    LossNotFinite,
+    PredictionsError,
+    checkpoint.CheckpointError,
+)
 
 
 def is_finished(config: RunConfig) -> bool:
@@ -59,6 +69,7 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
         ConfigError: the directory holds another run.
         FeatureError, DatasetError, ProtocolError, Leak: about the data.
         LossNotFinite: training diverged.
+        PredictionsError: an answer to a test clip is no number.
     """
     out = Path(config.out)
     if features is None:
