@@ -18,6 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from smile.errors import SmileError
 from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
 from training.datasets import Dataset
@@ -128,7 +130,7 @@ def _work(config: SiamRun) -> str | None:
     """Train; why that was not possible, since one failed run must not end the others."""
     try:
         train_siam.run(config, _usable)
-    except train_siam.Failure as error:
+    except (*train_siam.Failure, OSError, torch.OutOfMemoryError) as error:
         return f"{config.method} fold {config.fold}: {error}"
     return None
 

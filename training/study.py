@@ -26,6 +26,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from networks import checkpoint
 from training import (
     datasets,
@@ -186,7 +188,7 @@ def _work(config: RunConfig) -> str | None:
     """Train; what went wrong, since one failed run must not end the others."""
     try:
         train.run(config, *_loaded)
-    except train.Failure as error:
+    except (*train.Failure, OSError, torch.OutOfMemoryError) as error:
         return f"{config.trait} {config.ablation} fold {config.fold}: {error}"
     return None
 

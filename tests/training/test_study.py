@@ -1,14 +1,42 @@
-"""The whole chain in small, through the command line."""
+"""The whole chain in small, through the command line; and what a study does where something is wrong."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from networks.config import ABLATIONS, TRAITS
-from training import predictions
+from tests.training import planted_features
+from training import predictions, study
+from training.module import Optimisation
+from training.study_plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYERS = {"fc1": 32, "lstm": 32, "relation": (32, 32), "estimator": (16, 16)}
+SMALL = Plan(
+    0,
+    0,
+    folds=2,
+    traits=("age",),
+    ablations=("full",),
+    layers=LAYERS,
+    optimisation=Optimisation(epochs=1),
+    precision="32-true",
+    frame_rate_hz=planted_features.RATE_HZ,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    planted_features.make(tmp_path, subjects=30)
+    return tmp_path
+
+
+def begun(folder: Path) -> study.Study:
+    places = {name: folder / name for name in ("stills", "backbone", "cache")}
+    return study.Study(SMALL, folder / "study", folder / "clips.csv", **places)
 
 
 def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
@@ -31,3 +59,14 @@ def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr[-3000:]
     assert [path.stat().st_mtime_ns for path in files] == stamps
+
+
+def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:
+    """A file where the folder of a run should be: that run is named, the other fold is trained and tabulated."""
+    place = folder / "study/runs/age/full/0"
+    place.parent.mkdir(parents=True)
+    place.write_text("in the way")
+    (failed,) = begun(folder).run(processes=1)
+    assert failed.startswith("age full fold 0: ") and str(place) in failed
+    assert (folder / "study/runs/age/full/1/predictions.jsonl").exists()
+    assert (folder / "study/tables/tables.md").exists()
