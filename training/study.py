@@ -1,9 +1,10 @@
 """The whole protocol, unattended: clips -> features -> folds -> every trait, ablation and fold -> tables.
 
-    python -m training.study --tiny                # the chain in small, from one public-domain portrait
+    python -m training.study --plan tiny           # the chain in small, from one public-domain portrait
     python -m training.study                       # 1,240 simulated clips of 400 subjects
-    python -m training.study --planted             # simulated clips in which only the timing of two regions tells
-    python -m training.study --data UvA-NEMO_DIR   # the real thing
+    python -m training.study --plan planted        # simulated clips in which only the timing of two regions tells
+    python -m training.study --data UvA-NEMO_DIR   # the real thing, in a size for CPUs
+    python -m training.study --plan paper --data UvA-NEMO_DIR --backbone VGG-FACE_DIR    # in the paper's
 
 May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
 
@@ -195,34 +196,48 @@ def _work(config: RunConfig) -> str | None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.study", description=(__doc__ or "").splitlines()[0])
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--tiny", action="store_true", help="the chain in small: minutes, and numbers without meaning")
-    chosen.add_argument("--planted", action="store_true", help="a simulated set with a planted relation, age alone")
+    parser.add_argument(
+        "--plan",
+        choices=PLANS,
+        default="full",
+        help="full: the whole protocol in a size for CPUs; paper: in the paper's own, for a GPU; planted: a simulated "
+        "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
+    )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
-    parser.add_argument("--out", type=Path, help="default runs/study, runs/study-planted or runs/study-tiny")
+    parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
     parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
     parser.add_argument("--processes", type=int, help="default: one for each core")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--folds", type=int, help="instead of the plan's")
     parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
+    parser.add_argument("--seed", type=int, help="of simulation, folds and training, instead of the plan's")
     return parser.parse_args(arguments)
+
+
+def chosen_plan(options: argparse.Namespace) -> Plan:
+    plan: Plan = PLANS[options.plan]
+    return replace(
+        plan,
+        folds=options.folds or plan.folds,
+        frame_rate_hz=options.frame_rate or plan.frame_rate_hz,
+        seed=plan.seed if options.seed is None else options.seed,
+        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    if options.planted and options.data:
-        sys.exit("error: --planted simulates its data: leave out --data")
-    name = "tiny" if options.tiny else "planted" if options.planted else "full"
-    plan = PLANS[name]
-    if options.epochs:
-        plan = replace(plan, optimisation=replace(plan.optimisation, epochs=options.epochs))
-    plan = replace(plan, folds=options.folds or plan.folds, frame_rate_hz=options.frame_rate or plan.frame_rate_hz)
-    out = options.out or Path("runs/study" if name == "full" else f"runs/study-{name}")
+    if options.plan == "planted" and options.data:
+        sys.exit("error: --plan planted simulates its data: leave out --data")
+    if options.plan == "paper" and not options.backbone:
+        sys.exit("error: --plan paper needs --backbone: import VGG-Face with training.vggface")
+    plan = chosen_plan(options)
+    out = options.out or Path("runs/study" if options.plan == "full" else f"runs/study-{options.plan}")
     try:
         stills, backbone = options.stills or study_data.STILLS, options.backbone
-        if options.tiny:
+        if options.plan == "tiny":
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")

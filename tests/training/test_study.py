@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from networks.config import ABLATIONS, TRAITS
 from tests.training import planted_features
-from training import predictions, study
+from training import predictions, run_config, study
 from training.module import Optimisation
-from training.study_plan import Plan
+from training.study_plan import PAPER, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"fc1": 32, "lstm": 32, "relation": (32, 32), "estimator": (16, 16)}
@@ -42,7 +43,8 @@ def begun(folder: Path) -> study.Study:
 def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
     """Simulate, cache, split, train every network of both traits, tabulate; then again, and nothing is repeated."""
     out = tmp_path / "study"
-    command = [sys.executable, "-m", "training.study", "--tiny", "--out", str(out), "--cache", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "training.study", "--plan", "tiny", "--out", str(out)]
+    command += ["--cache", str(tmp_path / "cache")]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr[-3000:]
     files = sorted((out / "runs").rglob("predictions.jsonl"))
@@ -70,3 +72,21 @@ def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:
     assert failed.startswith("age full fold 0: ") and str(place) in failed
     assert (folder / "study/runs/age/full/1/predictions.jsonl").exists()
     assert (folder / "study/tables/tables.md").exists()
+
+
+def test_the_papers_plan_is_the_configuration_of_that_name(tmp_path: Path) -> None:
+    """The first run of --plan paper is training/configs/paper.yaml, the same folder aside; a seed goes to every run."""
+    written = run_config.read(ROOT / "training/configs/paper.yaml")
+    places = {name: Path(getattr(written, name)) for name in ("data", "backbone", "cache")}
+    planned = study.Study(PAPER, tmp_path / "paper", stills=tmp_path, **places)
+    first = planned.configs()[0]
+    assert replace(first, split=written.split, out=written.out) == written
+    assert len(planned.configs()) == 120
+    plan = study.chosen_plan(study.parse(["--plan", "paper", "--seed", "7", "--epochs", "3"]))
+    assert plan == replace(PAPER, seed=7, optimisation=replace(PAPER.optimisation, epochs=3))
+
+
+def test_the_papers_plan_wants_the_papers_backbone() -> None:
+    """Without --backbone it would study the shipped one under the paper's name."""
+    with pytest.raises(SystemExit, match=r"--plan paper needs --backbone: import VGG-Face with training\.vggface"):
+        study.main(["--plan", "paper", "--data", "anywhere"])
