@@ -13,6 +13,8 @@ from training.datasets import YOUNG_MAX, Dataset
 
 TABLES = Path(__file__).with_name("paper_tables.yaml")
 DECADE_YEARS = 10
+BACKBONE = "VGG-Face"
+"""How the source of a backbone begins whose weights are the papers'."""
 
 
 class Labelled(Protocol):

@@ -191,8 +191,18 @@ def _record(config: RunConfig, features: Features, split: Split) -> dict[str, An
         "data": {"name": features.whole.name, "digest": features.whole.digest, "skipped": sorted(features.skipped)},
         "split": split.hash,
         "features": asdict(features.recipe),
+        "backbone": _source(Path(config.backbone)),
         "versions": {"torch": torch.__version__, "lightning": version("lightning")},
     }
+
+
+def _source(backbone: Path) -> str | None:
+    """Where the weights of the backbone come from, in words; None where its checkpoint has gone."""
+    try:
+        source: str = json.loads((backbone / checkpoint.CONFIG).read_text(encoding="utf-8"))["config"]["source"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return source
 
 
 def claim(path: Path, record: dict[str, Any]) -> None:

@@ -77,6 +77,7 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     provenance = json.loads((folder / "killed" / "network" / "config.json").read_text())["provenance"]
     assert network.config.trait == "age" and provenance["epochs"] == 30
     assert provenance["split"] == protocol.load(folder / "folds.json").hash
+    assert provenance["backbone"] == "random"
 
 
 def test_two_processes_train_as_one(folder: Path) -> None:
