@@ -244,11 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)
-        if dataset.name in published.paper()["counts"]:
-            checks = published.check_counts(dataset)
-            print(*checks, sep="\n")
-            if not options.accept_counts:
-                published.require(checks)
+        published.check(dataset, options.accept_counts)
         made = split(dataset, options.folds, options.seed)
         duplicates = same_files(dataset.clips)
         for fold in range(len(made.folds)):

@@ -88,6 +88,18 @@ def check_counts(dataset: Dataset, published_as: str | None = None) -> list[Chec
     return checks + [Check(f"clips of ages {label}", decades.get(label, 0), in_decade[label]) for label in labels]
 
 
+def check(dataset: Dataset, accept: bool = False) -> None:
+    """Print the counts of a data set beside those published under its name, if there are any.
+
+    Raises CountsDiffer, unless that is accepted.
+    """
+    if dataset.name in paper()["counts"]:
+        checks = check_counts(dataset)
+        print(*checks, sep="\n", flush=True)
+        if not accept:
+            require(checks)
+
+
 def require(checks: Iterable[Check]) -> None:
     """Raises CountsDiffer, naming every check that fails."""
     failed = [str(check) for check in checks if not check.passed]

@@ -37,6 +37,7 @@ from training import (
     features,
     parallel,
     protocol,
+    published,
     run_config,
     shipped,
     study_data,
@@ -58,9 +59,20 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
+        accept_counts: go on where a published data set has other counts than the published ones.
     """
 
-    def __init__(self, plan: Plan, out: Path, data: Path | None, stills: Path, backbone: Path, cache: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        data: Path | None,
+        stills: Path,
+        backbone: Path,
+        cache: Path,
+        accept_counts: bool = False,
+    ) -> None:
+        self.accept_counts = accept_counts
         self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
         self.simulates = data is None
         self.data = data or out / "data"
@@ -79,6 +91,7 @@ class Study:
             with self.timed("simulation"):
                 study_data.simulate(self.stills, self.data, self.plan, processes or os.cpu_count() or 1)
         dataset = datasets.read(self.data)
+        published.check(dataset, self.accept_counts)
         with self.timed("features"):
             found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
         self.same("features", asdict(found.recipe))
@@ -204,6 +217,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
     )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
+    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
     parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
@@ -241,10 +255,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
-        study = Study(plan, out, options.data, stills, backbone, options.cache)
+        study = Study(plan, out, options.data, stills, backbone, options.cache, options.accept_counts)
         failed = study.run(options.processes)
     except (
         *train.Failure,
+        published.CountsDiffer,
         parallel.WorkerDied,
         shipped.NotShipped,
         study_data.NoData,

@@ -10,7 +10,8 @@ import pytest
 
 from networks.config import ABLATIONS, TRAITS
 from tests.training import planted_features
-from training import predictions, run_config, study
+from training import features, predictions, run_config, study
+from training.feature_store import FeatureError
 from training.module import Optimisation
 from training.study_plan import PAPER, Plan
 
@@ -90,3 +91,23 @@ def test_the_papers_plan_wants_the_papers_backbone() -> None:
     """Without --backbone it would study the shipped one under the paper's name."""
     with pytest.raises(SystemExit, match=r"--plan paper needs --backbone: import VGG-Face with training\.vggface"):
         study.main(["--plan", "paper", "--data", "anywhere"])
+
+
+def test_published_counts_are_checked_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in UvA-NEMO's layout with one clip is refused by name, or goes on to its features when that is asked."""
+
+    def prepare(*_: object) -> None:
+        raise FeatureError("features are computed")
+
+    monkeypatch.setattr(features, "prepare", prepare)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/001_deliberate_smile_1.mp4").write_bytes(b"a clip")
+    details = "001_deliberate_smile_1.mp4\t001\tmale\t30\tdeliberate"
+    (tmp_path / "UvA-NEMO_Smile_Database_File_Details.txt").write_text(details)
+    command = ["--data", str(tmp_path), "--backbone", "unread", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match=r"FAIL subjects: 1 \(published: 400\)"):
+        study.main(command)
+    with pytest.raises(SystemExit, match="error: features are computed"):
+        study.main([*command, "--accept-counts"])
