@@ -59,6 +59,7 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
+        accept_duplicates: file of groups of clips that only look like one recording (training.protocol.read_accepted).
         accept_counts: go on where a published data set has other counts than the published ones.
     """
 
@@ -70,9 +71,10 @@ class Study:
         stills: Path,
         backbone: Path,
         cache: Path,
+        accept_duplicates: Path | None = None,
         accept_counts: bool = False,
     ) -> None:
-        self.accept_counts = accept_counts
+        self.accept_duplicates, self.accept_counts = accept_duplicates, accept_counts
         self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
         self.simulates = data is None
         self.data = data or out / "data"
@@ -124,10 +126,16 @@ class Study:
         twins = protocol.same_files(dataset.clips)
         if not self.simulates:  # subjects of a simulated set may be variants of one portrait
             hashes = {clip.name: protocol.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
-            twins += protocol.near_duplicates(hashes)
+            twins += self.not_accepted(protocol.near_duplicates(hashes), dataset)
         for fold in range(len(split.folds)):
             protocol.check_leaks(split.sides(dataset, fold), twins)
         return split
+
+    def not_accepted(self, groups: list[list[str]], dataset: Dataset) -> list[list[str]]:
+        """Without those of which somebody has looked at every clip. Raises ProtocolError."""
+        accepted = protocol.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
+        self.record["accepted_duplicates"] = [sorted(group) for group in accepted]
+        return [group for group in groups if not any(known.issuperset(group) for known in accepted)]
 
     def configs(self) -> list[RunConfig]:
         """Every run, fold by fold, so that an unfinished study has whole folds."""
@@ -217,6 +225,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
     )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
+    parser.add_argument(
+        "--accept-duplicates",
+        type=Path,
+        metavar="FILE",
+        help="of clips that are alike but not the same recording, a group of names on each line",
+    )
     parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
@@ -255,7 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
-        study = Study(plan, out, options.data, stills, backbone, options.cache, options.accept_counts)
+        accepted = options.accept_duplicates, options.accept_counts
+        study = Study(plan, out, options.data, stills, backbone, options.cache, *accepted)
         failed = study.run(options.processes)
     except (
         *train.Failure,

@@ -5,14 +5,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from networks.config import ABLATIONS, TRAITS
 from tests.training import planted_features
-from training import features, predictions, run_config, study
+from training import datasets, feature_store, features, predictions, run_config, study
 from training.feature_store import FeatureError
 from training.module import Optimisation
+from training.protocol import Leak, ProtocolError
 from training.study_plan import PAPER, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,9 +39,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(folder: Path) -> study.Study:
+def begun(folder: Path, **more: Any) -> study.Study:
     places = {name: folder / name for name in ("stills", "backbone", "cache")}
-    return study.Study(SMALL, folder / "study", folder / "clips.csv", **places)
+    return study.Study(SMALL, folder / "study", folder / "clips.csv", **places, **more)
 
 
 def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
@@ -111,3 +114,41 @@ def test_published_counts_are_checked_before_anything_is_computed(
         study.main(command)
     with pytest.raises(SystemExit, match="error: features are computed"):
         study.main([*command, "--accept-counts"])
+
+
+def test_a_near_duplicate_under_another_subject_ends_a_study_unless_accepted(folder: Path) -> None:
+    """The same faces in clips of two people: an error names both with their sides; a file can accept them."""
+    dataset = datasets.read(folder / "clips.csv")
+    found = feature_store.load(dataset, folder / "backbone", folder / "cache", SMALL.frame_rate_hz)
+    first = begun(folder).split(dataset, found).folds[0]
+    a, b = (next(c for c in dataset.clips if c.subject in side) for side in (first.test, first.validation))
+    details = [found.folder / f"{found.digests[clip.name]}.npz" for clip in (a, b)]
+    with np.load(details[0]) as one, np.load(details[1]) as other:
+        np.savez(details[1], **dict(other) | {"crops": one["crops"]})
+    with pytest.raises(Leak, match="the same recording on several sides") as error:
+        begun(folder).split(dataset, found)
+    assert f"{a.name} in test" in str(error.value) and f"{b.name} in validation" in str(error.value)
+    accepted = folder / "alike.txt"
+    accepted.write_text(f"# looked at\n\n{b.name} {a.name}\n")
+    study_of_both = begun(folder, accept_duplicates=accepted)
+    assert study_of_both.split(dataset, found).folds[0] == first
+    assert study_of_both.record["accepted_duplicates"] == [sorted([a.name, b.name])]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("s00_0.mp4 s99_0.mp4", r"alike\.txt:1: clips has no clip s99_0\.mp4"),
+        ("s00_0.mp4", r"alike\.txt:1: a group has two clips or more"),
+        ("'s00_0.mp4 s01_0.mp4", r"alike\.txt:1: No closing quotation"),
+        (None, r"alike\.txt: .*No such file"),
+    ],
+)
+def test_accepted_duplicates_that_cannot_be_are_refused(folder: Path, line: str | None, message: str) -> None:
+    """Unknown names, a group of one, an open quotation and an absent file are told with the place."""
+    accepted = folder / "alike.txt"
+    if line:
+        accepted.write_text(line)
+    dataset = datasets.read(folder / "clips.csv")
+    with pytest.raises(ProtocolError, match=message):
+        begun(folder, accept_duplicates=accepted).not_accepted([], dataset)
