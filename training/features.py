@@ -42,7 +42,7 @@ from training.feature_store import (
     load,
     recipe_of,
 )
-from training.parallel import WorkerDied, run_all
+from training.parallel import WorkerDied, gpus, run_all
 
 CROPS = 8
 """Aligned faces kept of each clip, evenly spaced: what `image_cnn` and the figures look at."""
@@ -74,7 +74,8 @@ def prepare(
         of_digest = {digests[file_key(clip.path)][1]: clip for clip in dataset.clips}
         waiting = [(clip.path, folder / digest) for digest, clip in of_digest.items() if not is_done(folder / digest)]
         done = len(of_digest) - len(waiting)
-        for _ in run_all(_work, waiting, "features", processes, _start, (backbone, frame_rate_hz), done):
+        given = (backbone, frame_rate_hz)
+        for _ in run_all(_work, waiting, "features", processes, _start, given, done, gpus()):
             pass
     return load(dataset, backbone, store, frame_rate_hz)
 
@@ -168,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)

@@ -166,7 +166,7 @@ class Study:
         configs = self.configs()
         waiting = [config for config in configs if not train.is_finished(config)]
         done = len(configs) - len(waiting)
-        results = parallel.run_all(_work, waiting, "runs", processes, _start, (found, split), done)
+        results = parallel.run_all(_work, waiting, "runs", processes, _start, (found, split), done, parallel.gpus())
         return sorted(problem for problem in results if problem)
 
     def mean_seconds(self) -> dict[str, float]:
@@ -236,7 +236,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
     parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
     parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--folds", type=int, help="instead of the plan's")
     parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
