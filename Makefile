@@ -28,7 +28,7 @@ bench: $(VENV)/dev.stamp  ## Measure stages and the whole path -> benchmarks/res
 	$(BIN)/python -m benchmarks
 
 study-tiny: $(VENV)/dev.stamp  ## The papers' whole protocol in small, in minutes: the chain is real, the numbers mean nothing
-	$(BIN)/python -m training.study --tiny
+	$(BIN)/python -m training.study --plan tiny
 
 study: $(VENV)/dev.stamp  ## The whole protocol on a simulated set of 1,240 clips, or on UvA-NEMO: DATA=folder
 	$(BIN)/python -m training.study $(if $(DATA),--data "$(DATA)")

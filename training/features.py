@@ -43,7 +43,7 @@ from training.feature_store import (
     recipe_of,
     unreadable,
 )
-from training.parallel import WorkerDied, run_all
+from training.parallel import WorkerDied, gpus, run_all
 
 CROPS = 8
 """Aligned faces kept of each clip, evenly spaced: what `image_cnn` and the figures look at."""
@@ -78,7 +78,8 @@ def prepare(
         done = len(of_digest) - len(waiting)
         of_name = {clip.name: digests[file_key(clip.path)][1] for clip in dataset.clips}
         unreadable(dataset, folder, of_name)
-        for was_read in run_all(_work, waiting, "features", processes, _start, (backbone, frame_rate_hz), done):
+        given = (backbone, frame_rate_hz)
+        for was_read in run_all(_work, waiting, "features", processes, _start, given, done, gpus()):
             if not was_read:
                 unreadable(dataset, folder, of_name)
     return load(dataset, backbone, store, frame_rate_hz)
@@ -175,7 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)

@@ -122,7 +122,7 @@ class TraitModule(pl.LightningModule):
         output = self(batch)
         loss = self.loss(output, batch.target)
         if not torch.isfinite(loss):
-            raise LossNotFinite(self._parts(batch, output.detach().float(), loss))
+            raise LossNotFinite(self._parts("loss", batch, output.detach().float(), loss, self.training_clips))
         count = len(batch.target)
         self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
         return loss
@@ -130,6 +130,8 @@ class TraitModule(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         output = self(batch)
         loss = self.loss(output, batch.target)
+        if not torch.isfinite(loss):  # else no epoch would be better than another, and the run would end as if well
+            raise LossNotFinite(self._parts("validation loss", batch, output.float(), loss, self.held_out))
         answers = self.network.answer(output.float()).unflatten(0, (len(batch.target), -1)).mean(dim=1)
         if isinstance(self.network.answer, AgeScale):
             errors = (answers - batch.target).abs()
@@ -205,12 +207,11 @@ class TraitModule(pl.LightningModule):
         self.network.cpu().eval()
         return self.network
 
-    def _parts(self, batch: Batch, output: Tensor, loss: Tensor) -> str:
+    def _parts(self, what: str, batch: Batch, output: Tensor, loss: Tensor, read: Clips | None) -> str:
         gradients = [p.grad.norm() for p in self.parameters() if p.grad is not None]
-        clips = self.training_clips.clips if self.training_clips else ()
-        names = [clips[row].name for row in batch.rows.tolist()]
+        names = [read.clips[row].name for row in batch.rows.tolist()] if read else ()
         return (
-            f"the loss is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}: "
+            f"the {what} is {float(loss)} in epoch {self.current_epoch}, step {self.global_step}: "
             f"outputs {float(output.min()):.4g} to {float(output.max()):.4g}, "
             f"targets {float(batch.target.min())} to {float(batch.target.max())}, "
             f"inputs up to {float(batch.inputs.abs().max()):.4g}, "

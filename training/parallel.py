@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from itertools import cycle
+from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 import cv2
@@ -18,6 +20,7 @@ Item = TypeVar("Item")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 LINE_EVERY_S = 30.0
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class WorkerDied(Exception):
@@ -32,23 +35,28 @@ def run_all(
     start: Callable[..., None] | None = None,
     start_with: tuple[Any, ...] = (),
     done: int = 0,
+    gpus: Sequence[str] = (),
 ) -> Iterator[Result]:
     """Results in the order in which they are ready. The first exception ends the rest.
 
     Args:
         work: picklable; runs in processes of their own, one thread each.
-        processes: one for each core where absent.
+        processes: one for each of `gpus` where absent, or, without any, for each core.
         start: called with `start_with` once in each process.
         done: jobs that were finished before; shown only.
+        gpus: from `gpus()`, for work on GPUs; each process sees one of them, in turn.
 
     Raises:
         WorkerDied: and whatever `work` raises.
     """
     if not jobs:
         return
-    count = min(processes or os.cpu_count() or 1, len(jobs))
+    count = min(processes or len(gpus) or os.cpu_count() or 1, len(jobs))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _begin, (start, start_with)) as pool:
+    places: SimpleQueue[str] = context.SimpleQueue()
+    for _, gpu in zip(range(count), cycle(gpus), strict=False):
+        places.put(gpu)
+    with ProcessPoolExecutor(count, context, _begin, (start, start_with, places if gpus else None)) as pool:
         futures = [pool.submit(work, job) for job in jobs]
         try:
             for future in progress(as_completed(futures), what, len(jobs) + done, done):
@@ -57,6 +65,14 @@ def run_all(
             raise WorkerDied(f"{what}: a process died; what is finished is kept, run again to go on") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def gpus() -> tuple[str, ...]:
+    """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them; none on a machine without CUDA."""
+    if not torch.cuda.is_available():
+        return ()
+    count = torch.cuda.device_count()
+    return tuple(os.environ.get(VISIBLE, ",".join(map(str, range(count)))).split(","))[:count]
 
 
 def progress(items: Iterable[Item], what: str, total: int, done: int = 0) -> Iterator[Item]:
@@ -78,7 +94,11 @@ def progress(items: Iterable[Item], what: str, total: int, done: int = 0) -> Ite
             said = now
 
 
-def _begin(start: Callable[..., None] | None, start_with: tuple[Any, ...]) -> None:
+def _begin(
+    start: Callable[..., None] | None, start_with: tuple[Any, ...], places: "SimpleQueue[str] | None" = None
+) -> None:
+    if places is not None:
+        os.environ[VISIBLE] = places.get()  # CUDA reads it at its first use, which comes later
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -10,6 +10,7 @@ deal, within the other nine folds, gives the tenth of their subjects that tunes 
 import argparse
 import hashlib
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -186,10 +187,34 @@ def check_leaks(sides: Sides, duplicates: Iterable[Collection[str]] = ()) -> Non
                 raise Leak(f"subject {clip.subject} is in {places[clip.subject]} and in {side} ({clip.name})")
             clip_side[clip.name] = side
     for group in duplicates:
-        on = {clip_side[name]: name for name in sorted(group, reverse=True) if name in clip_side}
+        on = {clip_side[name] for name in group if name in clip_side}
         if len(on) > 1:
-            listed = ", ".join(f"{name} in {side}" for side, name in sorted(on.items()))
+            listed = ", ".join(f"{name} in {clip_side[name]}" for name in sorted(group) if name in clip_side)
             raise Leak(f"the same recording on several sides: {listed}")
+
+
+def read_accepted(path: Path, dataset: Dataset) -> list[frozenset[str]]:
+    """Groups of clips that only look like one recording: their names on one line, quoted where they hold spaces.
+
+    Raises ProtocolError where the file cannot be read, or a line names no clip of the data set or fewer than two.
+    """
+    known = {clip.name for clip in dataset.clips}
+    groups = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            group = frozenset(shlex.split(line, comments=True))
+        except ValueError as error:
+            raise ProtocolError(f"{path}:{number}: {error}") from error
+        if unknown := sorted(group - known):
+            raise ProtocolError(f"{path}:{number}: {dataset.name} has no clip {', '.join(unknown)}")
+        if len(group) == 1:
+            raise ProtocolError(f"{path}:{number}: a group has two clips or more")
+        groups += [group] if group else []
+    return groups
 
 
 def same_files(clips: Iterable[Clip]) -> list[list[str]]:
@@ -251,11 +276,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)
-        if dataset.name in published.paper()["counts"]:
-            checks = published.check_counts(dataset)
-            print(*checks, sep="\n")
-            if not options.accept_counts:
-                published.require(checks)
+        published.check(dataset, options.accept_counts)
         made = split(dataset, options.folds, options.seed)
         duplicates = same_files(dataset.clips)
         for fold in range(len(made.folds)):

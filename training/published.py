@@ -13,6 +13,8 @@ from training.datasets import YOUNG_MAX, Dataset
 
 TABLES = Path(__file__).with_name("paper_tables.yaml")
 DECADE_YEARS = 10
+BACKBONE = "VGG-Face"
+"""How the source of a backbone begins whose weights are the papers'."""
 
 
 class Labelled(Protocol):
@@ -84,6 +86,18 @@ def check_counts(dataset: Dataset, published_as: str | None = None) -> list[Chec
     in_decade = Counter(decade(age) for age in ages)
     labels = [*decades, *sorted(set(in_decade) - set(decades))] if decades else []
     return checks + [Check(f"clips of ages {label}", decades.get(label, 0), in_decade[label]) for label in labels]
+
+
+def check(dataset: Dataset, accept: bool = False) -> None:
+    """Print the counts of a data set beside those published under its name, if there are any.
+
+    Raises CountsDiffer, unless that is accepted.
+    """
+    if dataset.name in paper()["counts"]:
+        checks = check_counts(dataset)
+        print(*checks, sep="\n", flush=True)
+        if not accept:
+            require(checks)
 
 
 def require(checks: Iterable[Check]) -> None:

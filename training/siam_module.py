@@ -1,6 +1,7 @@
 """SIAM in training, as Lightning runs it: loss and settings of Pei et al. (SPEC B1, B2)."""
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,8 @@ class SiamModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Keep the best weights; halve the rate and go back to them on a plateau; stop when nothing helps."""
         error = float(torch.cat(self._errors).mean())
+        if not math.isfinite(error):
+            raise LossNotFinite(f"the validation error is {error} years in epoch {self.current_epoch}")
         self._errors.clear()
         self.log_dict({SELECTION: error, "rate": self.rates[0]})
         if self.trainer.sanity_checking:

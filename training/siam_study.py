@@ -18,10 +18,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from smile.errors import SmileError
 from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
-from training.datasets import Dataset, DatasetError
-from training.predictions import PredictionsError
+from training.datasets import Dataset
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, cached
 from training.siam_methods import POSED, TRAINED
@@ -129,7 +130,7 @@ def _work(config: SiamRun) -> str | None:
     """Train; why that was not possible, since one failed run must not end the others."""
     try:
         train_siam.run(config, _usable)
-    except train_siam.Failure as error:
+    except (*train_siam.Failure, OSError, torch.OutOfMemoryError) as error:
         return f"{config.method} fold {config.fold}: {error}"
     return None
 
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     try:
         problems = study(plan, given.data, given.out, given.cache, given.beside, given.processes)
-    except (*train_siam.Failure, DatasetError, PredictionsError, parallel.WorkerDied) as error:
+    except (*train_siam.Failure, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     for problem in problems:
         print(f"not possible: {problem}")

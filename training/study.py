@@ -1,9 +1,10 @@
 """The whole protocol, unattended: clips -> features -> folds -> every trait, ablation and fold -> tables.
 
-    python -m training.study --tiny                # the chain in small, from one public-domain portrait
+    python -m training.study --plan tiny           # the chain in small, from one public-domain portrait
     python -m training.study                       # 1,240 simulated clips of 400 subjects
-    python -m training.study --planted             # simulated clips in which only the timing of two regions tells
-    python -m training.study --data UvA-NEMO_DIR   # the real thing
+    python -m training.study --plan planted        # simulated clips in which only the timing of two regions tells
+    python -m training.study --data UvA-NEMO_DIR   # the real thing, in a size for CPUs
+    python -m training.study --plan paper --data UvA-NEMO_DIR --backbone VGG-FACE_DIR    # in the paper's
 
 May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
 
@@ -26,6 +27,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from networks import checkpoint
 from training import (
     datasets,
@@ -34,15 +37,15 @@ from training import (
     features,
     parallel,
     protocol,
+    published,
     run_config,
     shipped,
     study_data,
     train,
 )
-from training.datasets import Dataset, DatasetError
-from training.feature_store import FeatureError, Features
-from training.predictions import PredictionsError
-from training.protocol import Leak, ProtocolError, Split
+from training.datasets import Dataset
+from training.feature_store import Features
+from training.protocol import Split
 from training.run_config import RunConfig
 from training.study_plan import PLANS, Plan
 
@@ -56,9 +59,22 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
+        accept_duplicates: file of groups of clips that only look like one recording (training.protocol.read_accepted).
+        accept_counts: go on where a published data set has other counts than the published ones.
     """
 
-    def __init__(self, plan: Plan, out: Path, data: Path | None, stills: Path, backbone: Path, cache: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        data: Path | None,
+        stills: Path,
+        backbone: Path,
+        cache: Path,
+        accept_duplicates: Path | None = None,
+        accept_counts: bool = False,
+    ) -> None:
+        self.accept_duplicates, self.accept_counts = accept_duplicates, accept_counts
         self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
         self.simulates = data is None
         self.data = data or out / "data"
@@ -77,6 +93,7 @@ class Study:
             with self.timed("simulation"):
                 study_data.simulate(self.stills, self.data, self.plan, processes or os.cpu_count() or 1)
         dataset = datasets.read(self.data)
+        published.check(dataset, self.accept_counts)
         with self.timed("features"):
             found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
         self.same("features", asdict(found.recipe))
@@ -109,10 +126,16 @@ class Study:
         twins = protocol.same_files(dataset.clips)
         if not self.simulates:  # subjects of a simulated set may be variants of one portrait
             hashes = {clip.name: protocol.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
-            twins += protocol.near_duplicates(hashes)
+            twins += self.not_accepted(protocol.near_duplicates(hashes), dataset)
         for fold in range(len(split.folds)):
             protocol.check_leaks(split.sides(dataset, fold), twins)
         return split
+
+    def not_accepted(self, groups: list[list[str]], dataset: Dataset) -> list[list[str]]:
+        """Without those of which somebody has looked at every clip. Raises ProtocolError."""
+        accepted = protocol.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
+        self.record["accepted_duplicates"] = [sorted(group) for group in accepted]
+        return [group for group in groups if not any(known.issuperset(group) for known in accepted)]
 
     def configs(self) -> list[RunConfig]:
         """Every run, fold by fold, so that an unfinished study has whole folds."""
@@ -143,7 +166,7 @@ class Study:
         configs = self.configs()
         waiting = [config for config in configs if not train.is_finished(config)]
         done = len(configs) - len(waiting)
-        results = parallel.run_all(_work, waiting, "runs", processes, _start, (found, split), done)
+        results = parallel.run_all(_work, waiting, "runs", processes, _start, (found, split), done, parallel.gpus())
         return sorted(problem for problem in results if problem)
 
     def mean_seconds(self) -> dict[str, float]:
@@ -187,53 +210,71 @@ def _work(config: RunConfig) -> str | None:
     """Train; what went wrong, since one failed run must not end the others."""
     try:
         train.run(config, *_loaded)
-    except train.Failure as error:
+    except (*train.Failure, OSError, torch.OutOfMemoryError) as error:
         return f"{config.trait} {config.ablation} fold {config.fold}: {error}"
     return None
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.study", description=(__doc__ or "").splitlines()[0])
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--tiny", action="store_true", help="the chain in small: minutes, and numbers without meaning")
-    chosen.add_argument("--planted", action="store_true", help="a simulated set with a planted relation, age alone")
+    parser.add_argument(
+        "--plan",
+        choices=PLANS,
+        default="full",
+        help="full: the whole protocol in a size for CPUs; paper: in the paper's own, for a GPU; planted: a simulated "
+        "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
+    )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
+    parser.add_argument(
+        "--accept-duplicates",
+        type=Path,
+        metavar="FILE",
+        help="of clips that are alike but not the same recording, a group of names on each line",
+    )
+    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
-    parser.add_argument("--out", type=Path, help="default runs/study, runs/study-planted or runs/study-tiny")
+    parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
     parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--folds", type=int, help="instead of the plan's")
     parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
+    parser.add_argument("--seed", type=int, help="of simulation, folds and training, instead of the plan's")
     return parser.parse_args(arguments)
+
+
+def chosen_plan(options: argparse.Namespace) -> Plan:
+    plan: Plan = PLANS[options.plan]
+    return replace(
+        plan,
+        folds=options.folds or plan.folds,
+        frame_rate_hz=options.frame_rate or plan.frame_rate_hz,
+        seed=plan.seed if options.seed is None else options.seed,
+        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    if options.planted and options.data:
-        sys.exit("error: --planted simulates its data: leave out --data")
-    name = "tiny" if options.tiny else "planted" if options.planted else "full"
-    plan = PLANS[name]
-    if options.epochs:
-        plan = replace(plan, optimisation=replace(plan.optimisation, epochs=options.epochs))
-    plan = replace(plan, folds=options.folds or plan.folds, frame_rate_hz=options.frame_rate or plan.frame_rate_hz)
-    out = options.out or Path("runs/study" if name == "full" else f"runs/study-{name}")
+    if options.plan == "planted" and options.data:
+        sys.exit("error: --plan planted simulates its data: leave out --data")
+    if options.plan == "paper" and not options.backbone:
+        sys.exit("error: --plan paper needs --backbone: import VGG-Face with training.vggface")
+    plan = chosen_plan(options)
+    out = options.out or Path("runs/study" if options.plan == "full" else f"runs/study-{options.plan}")
     try:
         stills, backbone = options.stills or study_data.STILLS, options.backbone
-        if options.tiny:
+        if options.plan == "tiny":
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
-        study = Study(plan, out, options.data, stills, backbone, options.cache)
+        accepted = options.accept_duplicates, options.accept_counts
+        study = Study(plan, out, options.data, stills, backbone, options.cache, *accepted)
         failed = study.run(options.processes)
     except (
         *train.Failure,
-        DatasetError,
-        FeatureError,
-        Leak,
-        ProtocolError,
-        PredictionsError,
+        published.CountsDiffer,
         parallel.WorkerDied,
         shipped.NotShipped,
         study_data.NoData,

@@ -1,7 +1,8 @@
 """The papers' tables with the printed numbers beside ours, from per-clip predictions.
 
 Ours are pooled over the clips of all folds, plus or minus the standard error, with the number of clips in brackets.
-What was not run says so; what was run on another data set than the papers' says so in every caption.
+What was not run says so; what was run on another data set than the papers', or with another network, says so in every
+caption.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from networks.config import ABLATIONS, TRAITS
 from smile.tensors import GENDERS
-from training import interpretation, predictions, report, statistics
+from training import interpretation, predictions, report, setting, statistics
 from training.datasets import KINDS, age_group
 from training.predictions import METHODS, Header, Prediction, zeroed_key
 from training.published import paper
@@ -80,13 +81,16 @@ def warning(header: Header) -> str:
     """What stands at the top of a report, so that nobody takes its numbers for the papers'."""
     if header.simulated:
         return f"Simulated data ({header.data_set}). Nothing here was measured on people, or on {PAPERS_DATA}."
-    return "" if header.data_set == PAPERS_DATA else f"Measured on {header.data_set}, not on the papers' {PAPERS_DATA}."
+    if header.data_set != PAPERS_DATA:
+        return f"Measured on {header.data_set}, not on the papers' {PAPERS_DATA}."
+    others = setting.differences(header)
+    return f"Not the papers' network (theirs: {setting.PAPERS}): {'; '.join(others)}." if others else ""
 
 
 def caption(header: Header) -> str:
-    """What every table says about the data."""
+    """What every table says about the data and about our networks."""
     data = f"{header.data_set}, {header.clips:,} clips, folds {header.split}"
-    ours = f"Ours (± {STANDARD_ERROR}, clips in brackets): {data}."
+    ours = f"Ours (± {STANDARD_ERROR}, clips in brackets): {data}.{setting.caption(header)}"
     if header.simulated:
         return f"{ours} These are simulated clips: not comparable with the papers' numbers ({PAPERS_DATA})."
     comparable = "" if header.data_set == PAPERS_DATA else ", another data set than ours: not comparable"

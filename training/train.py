@@ -36,12 +36,22 @@ from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
 from training.module import SELECTION, LossNotFinite, TraitModule
+from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides, Split
 from training.run_config import ConfigError, RunConfig
 
 PREDICTIONS = predictions.FILE
 RECORD = "run.json"
-Failure = (ConfigError, DatasetError, ProtocolError, Leak, FeatureError, LossNotFinite, checkpoint.CheckpointError)
+Failure = (
+    ConfigError,
+    DatasetError,
+    ProtocolError,
+    Leak,
+    FeatureError,
+    LossNotFinite,
+    PredictionsError,
+    checkpoint.CheckpointError,
+)
 
 
 def is_finished(config: RunConfig) -> bool:
@@ -58,6 +68,7 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
         ConfigError: the directory holds another run.
         FeatureError, DatasetError, ProtocolError, Leak: about the data.
         LossNotFinite: training diverged.
+        PredictionsError: an answer to a test clip is no number.
     """
     out = Path(config.out)
     if features is None:
@@ -179,8 +190,18 @@ def _record(config: RunConfig, features: Features, split: Split) -> dict[str, An
         "data": {"name": features.whole.name, "digest": features.whole.digest, "skipped": sorted(features.skipped)},
         "split": split.hash,
         "features": asdict(features.recipe),
+        "backbone": _source(Path(config.backbone)),
         "versions": {"torch": torch.__version__, "lightning": version("lightning")},
     }
+
+
+def _source(backbone: Path) -> str | None:
+    """Where the weights of the backbone come from, in words; None where its checkpoint has gone."""
+    try:
+        source: str = json.loads((backbone / checkpoint.CONFIG).read_text(encoding="utf-8"))["config"]["source"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return source
 
 
 def claim(path: Path, record: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ from smile.sampling import FRAME_RATE_HZ
 from training import datasets, predictions, protocol, run_config, siam_answers, siam_methods, train
 from training.datasets import DatasetError
 from training.module import LossNotFinite
+from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
@@ -43,7 +44,7 @@ from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
 LICENCE = "as the training data"
-Failure = (ConfigError, DatasetError, ProtocolError, Leak, LossNotFinite)
+Failure = (ConfigError, DatasetError, ProtocolError, Leak, LossNotFinite, PredictionsError)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         ConfigError: the directory holds another run.
         DatasetError, ProtocolError, Leak: about the data.
         LossNotFinite: training diverged.
+        PredictionsError: an answer to a test clip is no number.
     """
     out = Path(config.out)
     dataset = datasets.read(Path(config.data))

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import BLOCKS, MEAN_RGB, Backbone, BackboneConfig
 from training import caffemodel, torch7
+from training.published import BACKBONE
 from training.vggface_formats import FORMATS, ChannelOrder, Convolution, ImportFailed
 
 LICENCE = "non-commercial research only (Creative Commons BY-NC)"
@@ -140,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     order = options.channel_order or FORMATS[options.file.suffix.lower()].channel_order
     provenance = {"file": options.file.name, "sha256": digest, "channel_order_of_file": order, "licence": LICENCE}
-    checkpoint.save(backbone(tensors, f"VGG-Face ({options.file.name})"), options.out, provenance)
+    checkpoint.save(backbone(tensors, f"{BACKBONE} ({options.file.name})"), options.out, provenance)
     count = sum(array.size for array in tensors.values())
     print(f"{count:,} parameters, read as {order}, written to {options.out}\nLicence of the weights: {LICENCE}")
 

@@ -116,7 +116,7 @@ def test_a_copied_file_under_another_subject_is_a_leak(tmp_path):
     duplicates = protocol.same_files(clips)
     assert duplicates == [["0.mp4", "2.mp4"]]
     protocol.check_leaks(Sides((clips[0], clips[2]), (), (clips[1],)), duplicates)
-    with pytest.raises(Leak, match=r"2\.mp4 in test, 0\.mp4 in training"):
+    with pytest.raises(Leak, match=r"0\.mp4 in training, 2\.mp4 in test"):
         protocol.check_leaks(Sides(tuple(clips[:2]), (), (clips[2],)), duplicates)
 
 

@@ -195,10 +195,47 @@ def test_without_any_prediction_the_papers_tables_stay():
     assert all("±" not in row[-1] for table in empty for row in table.rows)
 
 
+def made_by(width="paper", layers=None, backbone="VGG-Face (VGG_FACE.t7)", ablation="full"):
+    optimisation = {"epochs": 100, "batch": 16}
+    config = {"width": width, "layers": layers, "frame_rate_hz": 25, "optimisation": optimisation, "ablation": ablation}
+    return {"config": config} | ({"backbone": backbone} if backbone else {})
+
+
+def on_uva_nemo(*runs):
+    return replace(HEADER, data_set="UvA-NEMO Smile", simulated=False, provenance={"runs": list(runs)})
+
+
 def test_real_uva_nemo_carries_no_warning():
-    """On the papers' own data set nothing is called simulated or not comparable."""
-    header = replace(HEADER, data_set="UvA-NEMO Smile", simulated=False)
-    assert all("comparable" not in table.caption for table in tables.tables(header, answers("age", "full")))
+    """On the papers' own data set, with their width and backbone, nothing is called simulated or not comparable."""
+    header = on_uva_nemo(made_by())
+    assert tables.warning(header) == ""
+    assert tables.warning(on_uva_nemo({"commit": "abc"})) == ""  # files of before say nothing
+    made = tables.tables(header, answers("age", "full"))
+    assert all("comparable" not in table.caption for table in made)
+    said = "paper width, 25 Hz, at most 100 epochs of batches of 16, backbone VGG-Face (VGG_FACE.t7)."
+    assert all(f"FDIN and its ablations: {said}" in table.caption for table in made)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (made_by("compact"), "compact width."),
+        (made_by(layers={"fc1_dropout": 0.1}), "paper width with other layers."),
+        (made_by(backbone="fdin, trained on UTKFace"), "backbone fdin, trained on UTKFace."),
+    ],
+)
+def test_another_network_on_uva_nemo_carries_a_warning(run, said):
+    """One run of another width, other layers or another backbone is enough."""
+    text = tables.warning(on_uva_nemo(made_by(), run))
+    assert text.startswith("Not the papers' network (theirs: paper width, VGG-Face): ") and text.endswith(said)
+
+
+def test_an_old_file_leaves_the_setting_unsaid():
+    """Without a record of the runs, and for those of SIAM, captions speak of the data alone."""
+    for run in ({"commit": "abc"}, {"config": {"frame_rate_hz": 25, "optimisation": {"epochs": 200}}}):
+        assert "FDIN" not in tables.caption(on_uva_nemo(run))
+    assert "25 Hz" in (text := tables.caption(on_uva_nemo(made_by(backbone=None)))) and "backbone" not in text
+    assert "width" not in tables.caption(on_uva_nemo(made_by("compact", ablation="image_cnn")))
 
 
 def test_predictions_survive_the_disk_to_six_digits(tmp_path):

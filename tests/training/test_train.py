@@ -1,5 +1,6 @@
 """Runs of training through the command line, on features with a planted signal."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -78,6 +79,7 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     provenance = json.loads((folder / "killed" / "network" / "config.json").read_text())["provenance"]
     assert network.config.trait == "age" and provenance["epochs"] == 30
     assert provenance["split"] == protocol.load(folder / "folds.json").hash
+    assert provenance["backbone"] == "random"
 
 
 def test_two_processes_train_as_one(folder: Path) -> None:
@@ -127,6 +129,21 @@ def test_loss_that_is_not_finite_stops_with_its_parts(folder: Path) -> None:
     assert run.returncode == 1
     for part in ("the loss is nan", "outputs", "targets", "inputs up to", "not finite", "rate 1e+30", "clips s"):
         assert part in errors
+
+
+def test_features_of_validation_that_are_not_finite_stop_a_run(tmp_path: Path) -> None:
+    """One cached number beyond float16 in a clip that selects the epoch: the run ends, and names the clip."""
+    dataset = planted_features.make(tmp_path, subjects=30)
+    clip = protocol.load(tmp_path / "folds.json").sides(dataset, 0).validation[0]
+    (cached,) = (tmp_path / "cache").glob(f"*/{hashlib.sha256(clip.path.read_bytes()).hexdigest()}.npy")
+    values = np.load(cached)
+    values[3, 4, 5] = np.inf
+    np.save(cached, values)
+    run = start(tmp_path, "poisoned")
+    _, errors = run.communicate()
+    assert run.returncode == 1 and "error: the validation loss is nan" in errors
+    assert clip.name in errors and "inputs up to inf" in errors
+    assert not (tmp_path / "poisoned" / "predictions.jsonl").exists()
 
 
 def test_directory_of_another_run_is_refused(folder: Path) -> None:

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from networks import checkpoint
 from networks.siam_config import SiamConfig
+from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
 from training import predictions, train, train_siam
+from training.module import LossNotFinite
 from training.protocol import ProtocolError
 from training.run_config import ConfigError
 from training.siam_answers import instants_of
 from training.siam_methods import PHASES
-from training.siam_module import SiamOptimisation
+from training.siam_module import SiamModule, SiamOptimisation
 from training.train_siam import SiamRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +87,15 @@ def test_a_fold_that_is_not_there_claims_no_directory(folder: Path) -> None:
     with pytest.raises(ProtocolError, match="there is no fold 2: the 2 folds are 0 to 1"):
         train_siam.run(wrong)
     assert not Path(wrong.out).exists()
+
+
+@torch.no_grad()
+def test_an_error_of_validation_that_is_no_number_stops_a_run() -> None:
+    """Such an error is better than none before, and would pass for a plateau."""
+    module = SiamModule(TINY, SiamOptimisation(), 0, age=(float("nan"), 1.0)).eval()
+    module.validation_step((torch.zeros(1, 3, SIDE_PX, SIDE_PX, dtype=torch.uint8), torch.tensor([30.0])), 0)
+    with pytest.raises(LossNotFinite, match="validation error is nan years in epoch 0"):
+        module.on_validation_epoch_end()
 
 
 def test_phases_of_a_smile() -> None:
