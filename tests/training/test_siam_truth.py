@@ -54,6 +54,13 @@ def test_what_tells_the_age_is_what_the_condition_says() -> None:
     assert not plant(np.zeros((1, 114, 114), np.uint8), {"mouth": np.ones(1)}, rng).any()
 
 
+def test_every_area_is_planted_once_in_as_many_seeds() -> None:
+    """Six seeds plant six areas, each the same in all trials of its seed."""
+    planted = {(trial.seed, trial.area) for trial in siam_truth.trials(len(AREAS), 1)}
+    assert [seed for seed, _ in sorted(planted)] == list(range(len(AREAS)))
+    assert {area for _, area in planted} == set(AREAS) and (0, "mouth") in planted
+
+
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*")
 def test_trials_end_in_tables(tmp_path: Path) -> None:
     """Two steps of each trial: every mechanism has its row, and untrained networks look everywhere."""
