@@ -38,7 +38,7 @@ class Plan:
     seed: int = 0
 
 
-_SHORT = Optimisation(rate=1e-3, batch=16, epochs=8, patience=8, schedule="cosine")
+_SHORT = Optimisation(rate=1e-3, batch=16, epochs=5, patience=5, schedule="cosine")
 FULL = Plan(400, 1240, layers=LAYERS, optimisation=_SHORT)
 """Two hours of two CPU cores without bfloat16; the paper's width and 100 epochs (training/configs/paper.yaml) want a
 GPU."""
