@@ -7,6 +7,7 @@ import hashlib
 import os
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache as remembered
 from itertools import islice
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
 
 def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> Path:
     """The file of a clip, made where the clip was not seen before. Raises SmileError."""
-    digest = hashlib.sha256(clip.read_bytes()).hexdigest()[:32]
-    path = cache / siam_fingerprint(frame_rate_hz) / f"{digest}.npz"
+    state = clip.stat()
+    name = f"{_digest(clip.resolve(), state.st_size, state.st_mtime_ns)}.npz"
+    path = cache / siam_fingerprint(frame_rate_hz) / name
     if not path.exists():
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
@@ -54,6 +56,13 @@ def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ
         np.savez(partial, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
         partial.replace(path)
     return path
+
+
+@remembered
+def _digest(clip: Path, size: int, changed_ns: int) -> str:
+    """32 hex digits over a file as it was at that time; an epoch asks for each clip, and reads it once only."""
+    with open(clip, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def faces_of(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> NDArray[np.uint8]:

@@ -1,5 +1,7 @@
 """SIAM's training on its own: settings that are the paper's, a loss that falls, pictures that show the right place."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,9 @@ from torch.utils.data import DataLoader
 from networks.siam import Siam
 from networks.siam_config import SiamConfig
 from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from tests.training import planted_faces
 from training import siam_figures, siam_module
+from training.siam_faces import FaceClips
 from training.siam_module import SiamModule, SiamOptimisation
 
 TINY = SiamConfig(channels=(4, 6, 8), hidden=16, features=12, attention_width=5, dropout=0.0, recurrent_dropout=0.0)
@@ -94,6 +98,21 @@ def test_heat_is_where_the_cell_looks() -> None:
     y, x = np.argwhere(shown[..., 0] > 60).mean(axis=0)  # the bright end of the colours
     expected = turn[:, :2] @ (column + 0.5, row + 0.5) + turn[:, 2]
     assert np.hypot(x - expected[0], y - expected[1]) < 8
+
+
+def test_a_clip_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch asks for each clip's faces; the clip itself is read again only where it is another one."""
+    dataset = planted_faces.make(tmp_path, subjects=1)
+    read = []
+    whole = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: read.append(file.name) or whole(file, name))
+    clips = FaceClips(dataset.clips, tmp_path / "cache", planted_faces.RATE_HZ)
+    first = [clips[row][0] for row in (0, 1, 0, 1)]
+    assert len(read) == 2 and torch.equal(first[0], first[2]) and not torch.equal(first[0][:20], first[1][:20])
+    one, other = (clip.path for clip in dataset.clips)
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(0, 0))
+    assert torch.equal(clips[0][0], first[1]) and len(read) == 3
 
 
 def test_pictures_of_a_real_clip(tmp_path: Path) -> None:
