@@ -42,11 +42,10 @@ from training.parallel import WorkerDied, run_all
 from training.planted import AGES
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
+from training.siam_plan import LAYERS
 from training.siam_planted import AREAS, inside, plant, strength
 
 CONDITIONS = {"where": ("alone", "decoys"), "when": ("smile", "always")}
-SMALL = {"channels": (8, 16, 16), "hidden": 64, "features": 32, "attention_width": 16}
-"""Layers of the networks: a quarter of the compact width, at which a trial takes seconds."""
 WHERE_FRAMES = 2
 SMILE_FRAMES = 2
 REST_FRAMES = round(SMILE_FRAMES * (1 / siam_truth_tables.SMILE_SHARE - 1))
@@ -130,7 +129,7 @@ def batch(
 
 def network_of(trial: Trial, cast: Sequence[Person]) -> Siam:
     torch.manual_seed(trial.seed)
-    network = Siam(SiamConfig(mechanism=trial.mechanism, **SMALL))  # type: ignore[arg-type]
+    network = Siam(SiamConfig(mechanism=trial.mechanism, **LAYERS["small"]))
     network.answer.mean.fill_(sum(AGES) / 2)
     network.answer.std.fill_((AGES[1] - AGES[0]) / 12**0.5)
     pixels = np.concatenate([person.faces for person in cast]) / 255

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from networks.siam_config import siam_config
 from tests.training import planted_faces
-from training import predictions
+from training import predictions, siam_plan, siam_study
 from training.predictions import Prediction
 from training.siam_methods import METHODS, PHASES, SIAM
 from training.siam_tables import rates
@@ -49,3 +50,18 @@ def test_success_counts_what_is_exact_and_ends_at_all() -> None:
     items = [Prediction(str(n), "s", 30, "male", "posed", 0, "age", SIAM, 30 + e) for n, e in enumerate((0, 1.5, 15))]
     shares = rates(items)
     assert [round(share * 3) for share in shares] == [1, 1] + 13 * [2] + [3]
+
+
+def test_a_study_can_be_made_smaller_in_every_way() -> None:
+    """What is given replaces the plan's, zero included; what is not given stays; every method keeps its change."""
+    least = ["--data", "d", "--out", "o"]
+    assert siam_study.plan_of(siam_study.parse(least)) == siam_plan.FULL
+    assert siam_study.plan_of(siam_study.parse([*least, "--tiny"])) == siam_plan.TINY
+    shrunk = ["--width", "small", "--folds", "5", "--seed", "3", "--schedule", "cosine", "--methods", "siam_mediate"]
+    plan = siam_study.plan_of(siam_study.parse([*least, *shrunk]))
+    network = plan.network(*plan.methods)
+    assert (network.channels, network.features, network.mechanism) == ((8, 16, 16), 32, "mediate")
+    assert (plan.folds, plan.seed, plan.optimisation.schedule) == (5, 3, "cosine")
+    assert plan.optimisation.epochs == siam_plan.FULL.optimisation.epochs
+    wide = siam_study.plan_of(siam_study.parse([*least, "--tiny", "--width", "compact", "--seed", "0"]))
+    assert wide.network(SIAM) == siam_config("compact") and wide.seed == 0
