@@ -123,7 +123,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         "epochs": epochs,
         "validation_mae_years": module.best,
         "test_mae_years": float(np.mean([item.error() for item in found])),
-        "test_mae_of_the_mean_age": float(np.mean([abs(item.age - mean_age) for item in found])),
+        siam_methods.GUESS: float(np.mean([abs(item.age - mean_age) for item in found])),
         "seconds": round(time.monotonic() - started, 1),
     }
     checkpoint.save(network, out / "siam", record)
