@@ -13,19 +13,19 @@ May be interrupted at any point: what is finished is recognised by its files and
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from networks.config import WIDTHS
 from smile.errors import SmileError
-from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
+from training import datasets, evaluate, parallel, protocol, run_config, siam_tables, train, train_siam
 from training.datasets import Dataset, DatasetError
 from training.module import Schedule
 from training.predictions import PredictionsError
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, cached
+from training.siam_faces import CACHE, FaceClips, cached, same_recordings
 from training.siam_methods import POSED, TRAINED
 from training.siam_plan import FULL, LAYERS, TINY, SiamPlan
 from training.tables import DISGUST_DATA
@@ -56,6 +56,15 @@ def refused(dataset: Dataset, plan: SiamPlan, cache: Path, processes: int | None
     return {name: problem for name, problem in sorted(found) if problem}
 
 
+def check_leaks(plan: SiamPlan, dataset: Dataset, usable: Collection[str], cache: Path) -> None:
+    """Raises Leak where a recording is on two sides of a fold."""
+    clips = tuple(clip for clip in dataset.clips if clip.name in usable)
+    twins = same_recordings(FaceClips(clips, cache, plan.frame_rate_hz), simulated=dataset.simulated)
+    split = protocol.split(dataset, plan.folds, plan.seed)
+    for fold in range(plan.folds):
+        protocol.check_leaks(split.sides(dataset, fold), twins)
+
+
 def runs(plan: SiamPlan, data: Path, out: Path, cache: Path) -> list[SiamRun]:
     """Every run, fold by fold, so that an unfinished study has whole folds."""
     return [
@@ -83,6 +92,11 @@ def study(
 
     Args:
         beside: predictions of the first network on the same folds.
+
+    Raises:
+        ConfigError: `out` holds another study.
+        DatasetError, ProtocolError, Leak: about the data.
+        PredictionsError: those of `beside` are on other folds.
     """
     dataset = datasets.read(data)
     if dataset.name == DISGUST_DATA:
@@ -93,6 +107,7 @@ def study(
         record["refused"] = refused(dataset, plan, cache, processes)
         _save(record, out)
     usable = frozenset(clip.name for clip in dataset.clips) - frozenset(record["refused"])
+    check_leaks(plan, dataset, usable, cache)
     configs = runs(plan, data, out, cache)
     waiting = [config for config in configs if not config.is_finished]
     results = parallel.run_all(_work, waiting, "runs", processes, _start, (usable,), len(configs) - len(waiting))

@@ -38,7 +38,7 @@ from training.datasets import DatasetError
 from training.module import LossNotFinite
 from training.protocol import Leak, ProtocolError, Sides
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, FaceClips, readable
+from training.siam_faces import CACHE, FaceClips, readable, same_recordings
 from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
@@ -91,7 +91,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     """Train, or go on, and write weights and predictions; where they are.
 
     Args:
-        usable: names of the clips that the service would answer, if they are known already.
+        usable: names of the clips that the service would answer, where they are known and were checked for leaks.
 
     Raises:
         ConfigError: the directory holds another run.
@@ -114,6 +114,10 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     training, held_out, test = _clips(
         config, siam_methods.only(config.method, split.sides(dataset, config.fold)), usable
     )
+    if usable is None:
+        everyone = FaceClips(training.clips + held_out.clips + test.clips, training.cache, config.frame_rate_hz)
+        sides = Sides(training.clips, held_out.clips, test.clips)
+        protocol.check_leaks(sides, same_recordings(everyone, simulated=dataset.simulated))
     module, epochs = _fit(config, training, held_out)
     network = module.release()
     found = siam_answers.predict(network, test, config.fold, config.method)
