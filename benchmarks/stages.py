@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from service.backends.base import Arrays
 from service.backends.inprocess import InProcessBackend
 from service.reading import MASKS
+from smile import frontal
 from smile.faces import FaceReport, align
-from smile.frontal import frontal_faces
 from smile.sequence import Sequence
 from smile.tensors import BACKBONE, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks
 from smile.video import Video
@@ -40,14 +41,18 @@ def of_first(clip: Path, backend: InProcessBackend) -> Turn:
 
 
 def of_siam(clip: Path, backend: InProcessBackend) -> Turn:
-    """What SIAM adds to decoding and alignment, but for the patch cut out of each frame: the warp and its graphs."""
+    """What SIAM adds to the stages of the first network: cutting a patch out of each frame and warping it ("align"),
+    and its graphs."""
     (pixels,), (appearance, _) = SIAM_FRAMES.inputs, SIAM_FRAMES.outputs
     clock = _CpuClock()
     sequence = Sequence()
-    with Video(clip) as video:
+    cut, held = (
+        mock.patch.object(frontal, name, clock.timed("align", getattr(frontal, name))) for name in ("cut", "held")
+    )
+    with Video(clip) as video, cut, held:
         sequence.add(list(align(video.samples(), FaceReport(), patches=True)))
     stretch = sequence.longest_stretch()
-    faces = clock.stage("warp", frontal_faces(stretch.patches))
+    faces = clock.stage("align", frontal.frontal_faces(stretch.patches))
     feeds = ({pixels.name: np.stack(list(islice(faces, size)))} for size in blocks(len(stretch.patches), SIAM_FRAMES))
     seen = np.concatenate([clock.run(SIAM_FRAMES.name, backend, SIAM_FRAMES, feed)[appearance.name] for feed in feeds])
     clock.run(SIAM_SEQUENCE.name, backend, SIAM_SEQUENCE, stretch.siam_inputs(seen))
@@ -68,6 +73,15 @@ class _CpuClock:
             if item is None:
                 return
             yield item
+
+    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            started = time.process_time()
+            done = work(*given)
+            self.seconds[name] += time.process_time() - started
+            return done
+
+        return run
 
     def run(self, name: str, backend: InProcessBackend, graph: Graph, inputs: Arrays) -> Arrays:
         started = time.process_time()

@@ -231,7 +231,7 @@ def same_files(clips: Iterable[Clip]) -> list[list[str]]:
 
 
 def perceptual_hash(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(T, 96, 96, 3) uint8 RGB crops of a clip -> packed bits of the first, the middle and the last one.
+    """(T, H, W, C) uint8 crops of a clip, RGB or grey -> packed bits of the first, the middle and the last one.
 
     Each bit tells whether a cell is brighter than its right-hand neighbour: it survives another size, compression or
     brightness, but not another face.

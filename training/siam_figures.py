@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.siam import Siam
 from smile import piecewise
-from smile.attention import blend, heat, over_face
+from smile.attention import blend, heat, most_attended, over_face
+from smile.card import Card
 from smile.frontal import frontal_faces, smoothed_points
 from smile.frontal_shape import MEAN_SHAPE
 from smile.sequence import Stretch
 from smile.video import Video
 from training.siam_faces import follow
 
-SHOWN = 8
-"""Frames in the strip."""
 BAR_PX = 60
 
 
@@ -71,19 +70,26 @@ def attention_of(network: Siam, faces: NDArray[np.uint8], frame_of: NDArray[np.i
     return np.bincount(frame_of, estimate.temporal[0].numpy()).astype(np.float32), spatial.numpy()
 
 
-def draw(network: Siam, clip: Path, out: Path) -> list[Path]:
-    """Write strip.png, and face-N.png and frame-N.png of the frames shown; numbers in attention.npz. Where they are."""
-    stretch = follow(clip)
+def draw(network: Siam, clip: Path, out: Path, frame_rate_hz: float) -> list[Path]:
+    """Write strip.png, and face-N.png and frame-N.png of the most attended frames; numbers in attention.npz.
+
+    Args:
+        frame_rate_hz: that the network was trained with.
+
+    Returns:
+        where the pictures are.
+    """
+    stretch = follow(clip, frame_rate_hz)
     faces = np.stack(list(frontal_faces(stretch.patches)))
     weights, spatial = attention_of(network, faces, stretch.frame_of)
-    shown = np.unique(np.linspace(0, len(faces) - 1, SHOWN).round().astype(int))
-    out.mkdir(parents=True, exist_ok=True)
     times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
+    shown = most_attended(times_s, weights)
+    out.mkdir(parents=True, exist_ok=True)
     np.savez(out / "attention.npz", times_s=times_s, temporal=weights, spatial=spatial)
     heated = [over_face(faces[at], heat(spatial[at])) for at in shown]
     pictures = {"strip": strip(heated, weights, shown)}
     pictures |= {f"face-{at}": face for at, face in zip(shown, heated, strict=True)}
-    pictures |= {f"frame-{at}": frame for at, frame in _frames(clip, stretch, spatial, times_s, shown)}
+    pictures |= {f"frame-{at}": frame for at, frame in _frames(clip, frame_rate_hz, stretch, spatial, shown)}
     paths = [out / f"{name}.png" for name in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):
         cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -91,12 +97,13 @@ def draw(network: Siam, clip: Path, out: Path) -> list[Path]:
 
 
 def _frames(
-    clip: Path, stretch: Stretch, spatial: NDArray, times_s: NDArray, shown: NDArray[np.intp]
+    clip: Path, frame_rate_hz: float, stretch: Stretch, spatial: NDArray, shown: NDArray[np.intp]
 ) -> list[tuple[int, NDArray[np.uint8]]]:
     """The original frames that are shown, under their heat; the clip is read again for them."""
     points = smoothed_points(stretch.patches)
+    times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
     of_time = {float(times_s[at]): int(at) for at in shown}
-    with Video(clip) as video:
+    with Video(clip, frame_rate_hz=frame_rate_hz) as video:
         return [
             (at, over_frame(sample.rgb, points[at], heat(spatial[at])))
             for sample in video.samples()
@@ -109,10 +116,12 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m training.siam_figures", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("clip", type=Path)
-    parser.add_argument("--release", type=Path, required=True, help="directory with siam/")
+    parser.add_argument("--release", type=Path, required=True, help="directory with siam/ and card.json")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    for path in draw(checkpoint.load_siam(options.release / "siam"), options.clip, options.out):
+    network = checkpoint.load_siam(options.release / "siam")
+    card = Card.from_json((options.release / "card.json").read_text(encoding="utf-8"))
+    for path in draw(network, options.clip, options.out, card.frame_rate_hz):
         print(path)
 
 

@@ -38,6 +38,9 @@ TRAINED = (*CHANGES, POSED, *FROM)
 """Methods that are runs of their own."""
 METHODS = (*CHANGES, *PHASES, POSED, *FROM)
 
+GUESS = "test_mae_of_the_mean_age"
+"""Key of a run's provenance: the error in years of always saying the mean age of its training clips."""
+
 
 def only(method: str, sides: Sides) -> Sides:
     """The clips of one fold that a method is trained and tested on; ages are counted over all sides."""

@@ -1,6 +1,6 @@
 """The experiments on SIAM, unattended: clips -> warped faces -> folds -> every mechanism, module and choice of clips.
 
-    python -m training.siam_study --data DIR --out DIR [--folds N --epochs N --frame-rate HZ --tiny]
+    python -m training.siam_study --data DIR --out DIR [--tiny | --width small --folds N --epochs N --frame-rate HZ ...]
     python -m training.siam_study --data DIR --out DIR --beside runs/study     # the first network's predictions
 
 May be interrupted at any point: what is finished is recognised by its files and not repeated. In the study's folder:
@@ -13,20 +13,22 @@ May be interrupted at any point: what is finished is recognised by its files and
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
+from networks.config import WIDTHS
 from smile.errors import SmileError
-from training import datasets, evaluate, parallel, run_config, siam_tables, train, train_siam
+from training import datasets, evaluate, parallel, protocol, run_config, siam_tables, train, train_siam
 from training.datasets import Dataset
+from training.module import Schedule
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, cached
+from training.siam_faces import CACHE, FaceClips, cached, same_recordings
 from training.siam_methods import POSED, TRAINED
-from training.siam_plan import FULL, TINY, SiamPlan
+from training.siam_plan import FULL, LAYERS, TINY, SiamPlan
 from training.tables import DISGUST_DATA
 from training.train_siam import SiamRun
 
@@ -53,6 +55,15 @@ def refused(dataset: Dataset, plan: SiamPlan, cache: Path, processes: int | None
     jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
     found = parallel.run_all(_prepare, jobs, "faces", processes)
     return {name: problem for name, problem in sorted(found) if problem}
+
+
+def check_leaks(plan: SiamPlan, dataset: Dataset, usable: Collection[str], cache: Path) -> None:
+    """Raises Leak where a recording is on two sides of a fold."""
+    clips = tuple(clip for clip in dataset.clips if clip.name in usable)
+    twins = same_recordings(FaceClips(clips, cache, plan.frame_rate_hz), simulated=dataset.simulated)
+    split = protocol.split(dataset, plan.folds, plan.seed)
+    for fold in range(plan.folds):
+        protocol.check_leaks(split.sides(dataset, fold), twins)
 
 
 def runs(plan: SiamPlan, data: Path, out: Path, cache: Path) -> list[SiamRun]:
@@ -82,6 +93,11 @@ def study(
 
     Args:
         beside: predictions of the first network on the same folds.
+
+    Raises:
+        ConfigError: `out` holds another study.
+        DatasetError, ProtocolError, Leak: about the data.
+        PredictionsError: those of `beside` are on other folds.
     """
     dataset = datasets.read(data)
     if dataset.name == DISGUST_DATA:
@@ -92,6 +108,7 @@ def study(
         record["refused"] = refused(dataset, plan, cache, processes)
         _save(record, out)
     usable = frozenset(clip.name for clip in dataset.clips) - frozenset(record["refused"])
+    check_leaks(plan, dataset, usable, cache)
     configs = runs(plan, data, out, cache)
     waiting = [config for config in configs if not config.is_finished]
     results = parallel.run_all(_work, waiting, "runs", processes, _start, (usable,), len(configs) - len(waiting))
@@ -135,7 +152,7 @@ def _work(config: SiamRun) -> str | None:
     return None
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.siam_study", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--out", type=Path, required=True)
@@ -143,26 +160,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--beside", type=Path, nargs="+", default=(), help="predictions of the first network, or folders"
     )
-    parser.add_argument("--methods", nargs="+", choices=TRAINED, help="instead of all")
-    parser.add_argument("--folds", type=int, help="instead of the plan's")
-    parser.add_argument("--epochs", type=int, help="instead of the plan's")
-    parser.add_argument("--rate", type=float, help="learning rate, instead of the plan's")
-    parser.add_argument("--batch", type=int, help="clips, instead of the plan's")
-    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--processes", type=int, help="default: one for each core")
-    given = parser.parse_args(arguments)
+    plan = parser.add_argument_group("instead of the plan's")
+    plan.add_argument("--methods", nargs="+", choices=TRAINED)
+    plan.add_argument("--folds", type=int)
+    plan.add_argument("--seed", type=int, help="of the folds and of the networks")
+    plan.add_argument("--width", choices=(*WIDTHS, *LAYERS), help="those that are not exported cost least")
+    plan.add_argument("--epochs", type=int)
+    plan.add_argument("--rate", type=float, help="learning rate")
+    plan.add_argument("--schedule", choices=get_args(Schedule), help="cosine falls to nothing within the epochs")
+    plan.add_argument("--batch", type=int, help="clips")
+    plan.add_argument("--frame-rate", type=float, dest="frame_rate_hz", metavar="HZ", help="of the sampling grid")
+    return parser.parse_args(arguments)
+
+
+def plan_of(given: argparse.Namespace) -> SiamPlan:
+    """The plan, changed in what was given."""
+
+    def changes(*names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(given, name)) is not None}
+
     plan = TINY if given.tiny else FULL
-    changes = {name: getattr(given, name) for name in ("epochs", "rate", "batch") if getattr(given, name)}
-    plan = replace(
-        plan,
-        methods=tuple(given.methods or plan.methods),
-        folds=given.folds or plan.folds,
-        frame_rate_hz=given.frame_rate or plan.frame_rate_hz,
-        optimisation=replace(plan.optimisation, **changes),
-    )
+    plan = plan.with_width(given.width) if given.width else plan
+    optimisation = replace(plan.optimisation, **changes("epochs", "rate", "schedule", "batch"))
+    methods = tuple(given.methods or plan.methods)
+    return replace(plan, methods=methods, optimisation=optimisation, **changes("folds", "seed", "frame_rate_hz"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parse(arguments)
     try:
-        problems = study(plan, given.data, given.out, given.cache, given.beside, given.processes)
+        problems = study(plan_of(given), given.data, given.out, given.cache, given.beside, given.processes)
     except (*train_siam.Failure, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     for problem in problems:

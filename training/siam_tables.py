@@ -23,7 +23,7 @@ from training import evaluate, predictions, report, siam_curves, statistics, tab
 from training.predictions import Header, Prediction, PredictionsError
 from training.published import paper
 from training.report import Table
-from training.siam_methods import FROM, SIAM
+from training.siam_methods import FROM, GUESS, PHASES, SIAM
 from training.tables import OURS, Results
 
 NAMES = {SIAM: "SIAM", OURS: "FDIN", "siam_cnn": "convolutions alone"}
@@ -37,9 +37,14 @@ def age_tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
     """Every table of S, whether anything was run or not; ours from the predictions of age."""
     results = tables.by_method(items)
     caption = tables.caption(header)
-    printed = {name: table for name, table in paper()["tables"].items() if name.startswith("S ")}
-    made = [tables.comparison(name, table, header, results, caption) for name, table in printed.items()]
-    made += [success(results, caption), least_clips(results, caption), *tables.subdivisions("age", results, caption)]
+    made = []
+    for name, printed in paper()["tables"].items():
+        if name.startswith("S "):
+            rows, shown = beside_phases(printed["rows"], results)
+            text = f"{caption} {_guessed(header, printed['rows'])}".rstrip()
+            made.append(tables.comparison(name, printed | {"rows": rows}, header, shown, text))
+    made += [success(results, caption), least_clips(header, results, caption)]
+    made += tables.subdivisions("age", results, caption)
     ours = results.get(("age", SIAM), [])
     pairs = [
         (f"{SIAM} vs {method}", statistics.compare(ours, other))
@@ -47,6 +52,37 @@ def age_tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
         if trait == "age" and method not in (SIAM, *FROM) and ours and other
     ]
     return made + tables.differences("age", pairs, caption)
+
+
+def beside_phases(rows: Sequence[dict[str, Any]], results: Results) -> tuple[list[dict[str, Any]], Results]:
+    """Below each row of a phase, one of SIAM's answers for the same clips, whole: not every clip shows every phase."""
+    all_rows, found = [], dict(results)
+    for row in rows:
+        all_rows.append(row)
+        if (method := row.get("method")) in PHASES:
+            whole = f"{method}_whole"
+            kept = {item.clip for item in results.get(("age", method), [])}
+            found["age", whole] = [item for item in results.get(("age", SIAM), []) if item.clip in kept]
+            name = f"whole clip, the clips that show {row['name']}"
+            all_rows.append({"name": name, "method": whole, "values": {}})
+    return all_rows, found
+
+
+def guess(header: Header, method: str) -> tuple[float, int] | None:
+    """Error of always saying the mean age of a method's training clips, in years, and of how many clips; None where
+    none of its runs tells. Runs count once, however many files name them."""
+    runs = [run for run in header.runs if GUESS in run and run["config"]["method"] == method]
+    folds = {run["config"]["fold"]: (run[GUESS], run["clips"][-1]) for run in runs}
+    count = sum(clips for _, clips in folds.values())
+    return (sum(error * clips for error, clips in folds.values()) / count, count) if count else None
+
+
+def _guessed(header: Header, rows: Sequence[dict[str, Any]]) -> str:
+    """What the first of a table's methods that was run would be worth if it had learned the mean age alone."""
+    found = (guess(header, row["method"]) for row in rows if "method" in row)
+    for years, clips in filter(None, found):
+        return f"Always saying the mean age of the training clips: {years:.2f} ({clips:,})."
+    return ""
 
 
 def rates(items: Sequence[Prediction]) -> list[float]:
@@ -72,7 +108,7 @@ def success(results: Results, caption: str) -> Table:
     return Table("S Figure 7", "Clips with an error of at most so many years", text, columns, tuple(rows), records)
 
 
-def least_clips(results: Results, caption: str) -> Table:
+def least_clips(header: Header, results: Results, caption: str) -> Table:
     """S Figure 8: ages with few clips left out, the network trained anew on the rest."""
     everyone, first = (results.get(("age", method), []) for method in (SIAM, OURS))
     rows: list[tuple[str, ...]] = []
@@ -86,10 +122,12 @@ def least_clips(results: Results, caption: str) -> Table:
             mean = statistics.mean([item for item in items if item.clip in kept])
             cells.append(tables.NOT_RUN if mean is None else f"{mean.value:.2f}")
             record[label] = None if mean is None else asdict(mean)
+        alone = guess(header, method)
+        cells.append(tables.NOT_RUN if alone is None else f"{alone[0]:.2f}")
         test = statistics.compare(found, first)[0] if found and first else None
         cells.append("–" if test is None or test.p is None else f"{test.p:.4f}")
         rows.append((str(least), str(len(found)), *cells))
-        records.append(record | {"p": test and test.p})
+        records.append(record | {"guess": alone and alone[0], "p": test and test.p})
     text = (
         f"Years. {caption} The paper prints a curve without numbers: SIAM is better than the others (p < 0.01) where "
         "every age has more than 5 clips. The split is that of all clips."
@@ -100,7 +138,8 @@ def least_clips(results: Results, caption: str) -> Table:
         "SIAM trained on these alone",
         "SIAM trained on all, the same clips",
         "FDIN, the same clips",
-        "p, first against last, paired t over clips",
+        "always the mean age",
+        "p, SIAM trained on these against FDIN, paired t over clips",
     )
     return Table("S Figure 8", "Ages with few clips left out", text, columns, tuple(rows), records)
 

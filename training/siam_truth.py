@@ -1,6 +1,7 @@
 """Does SIAM look where the age is? Areas and instants are planted that alone tell it; how much attention do they get?
 
     python -m training.siam_truth --data runs/simulated --out runs/siam_truth [--seeds 2] [--steps 250]
+    python -m training.siam_truth --out runs/siam_truth --tables FILE/trials.jsonl        # the tables alone
 
 On cached warped faces of simulated clips, of which the smile and the person are kept and the age is not: it is written
 anew for every sequence, and told by a grating alone (training.siam_planted). People of training and test are others.
@@ -17,6 +18,7 @@ Trials are independent, run in parallel, and kept when they are finished.
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,12 +40,12 @@ from training import datasets, siam_truth_tables
 from training.datasets import DatasetError
 from training.parallel import WorkerDied, run_all
 from training.planted import AGES
+from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
+from training.siam_plan import LAYERS
 from training.siam_planted import AREAS, inside, plant, strength
 
 CONDITIONS = {"where": ("alone", "decoys"), "when": ("smile", "always")}
-SMALL = {"channels": (8, 16, 16), "hidden": 64, "features": 32, "attention_width": 16}
-"""Layers of the networks: a quarter of the compact width, at which a trial takes seconds."""
 WHERE_FRAMES = 2
 SMILE_FRAMES = 2
 REST_FRAMES = round(SMILE_FRAMES * (1 / siam_truth_tables.SMILE_SHARE - 1))
@@ -53,6 +55,7 @@ SMILES, RESTS = 0.6, 0.1
 """Shares of the smile's amplitude above and below which a frame is one of the smile and one at rest."""
 BATCH, TEST = 8, 64
 RATE, DECAY, CLIP = 1e-3, 0.95, 5.0
+TRIALS = "trials.jsonl"
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def batch(
 
 def network_of(trial: Trial, cast: Sequence[Person]) -> Siam:
     torch.manual_seed(trial.seed)
-    network = Siam(SiamConfig(mechanism=trial.mechanism, **SMALL))  # type: ignore[arg-type]
+    network = Siam(SiamConfig(mechanism=trial.mechanism, **LAYERS["small"]))
     network.answer.mean.fill_(sum(AGES) / 2)
     network.answer.std.fill_((AGES[1] - AGES[0]) / 12**0.5)
     pixels = np.concatenate([person.faces for person in cast]) / 255
@@ -160,9 +163,7 @@ def read(trial: Trial, network: Siam, cast: Sequence[Person]) -> dict[str, Any]:
     estimate, spatial = network.eval()(faces, torch.full((TEST,), faces.shape[1]))
     record = {"mae_years": float((network.answer(estimate.output) - ages).abs().mean())}
     if trial.question == "when":
-        weights = estimate.temporal.numpy()
-        on_smile = float((weights * smiles).sum(axis=1).mean())
-        return record | {"on_smile": on_smile, "ratio": on_smile / float(smiles.mean())}
+        return record | on_the_smile(estimate.temporal.numpy(), smiles)
     shown = spread(spatial.mean(dim=(0, 1)).numpy())
     face = np.zeros(SIDE_PX * SIDE_PX, bool)
     face[piecewise.plan().inside] = True
@@ -173,39 +174,61 @@ def read(trial: Trial, network: Siam, cast: Sequence[Person]) -> dict[str, Any]:
     return record | {"areas": areas, "outside": outside, "ratio": areas[trial.area] / outside, "rank": rank}
 
 
-_cast: tuple[list[Person], list[Person]]
+def on_the_smile(weights: NDArray[np.float32], smiles: NDArray[np.bool_]) -> dict[str, float]:
+    """Weight on the frames that smile over their share of the frames, and the same of all from the first of them on:
+    states of the recurrence after the smile still carry what it told.
+
+    Args:
+        weights, smiles: (B, T) of each frame; the weights of a sequence add up to 1.
+    """
+    onwards = np.maximum.accumulate(smiles, axis=1)
+    on_smile, on_onwards = (float((weights * shown).sum(axis=1).mean()) for shown in (smiles, onwards))
+    return {
+        "on_smile": on_smile,
+        "ratio": on_smile / float(smiles.mean()),
+        "on_onwards": on_onwards,
+        "onwards_ratio": on_onwards / float(onwards.mean()),
+    }
 
 
-def _start(training: list[Person], test: list[Person]) -> None:
+_cast: tuple[list[Person], list[Person], dict[str, Any]]
+
+
+def _start(training: list[Person], test: list[Person], data: dict[str, Any]) -> None:
     global _cast
-    _cast = training, test
+    _cast = training, test, data
 
 
 def run(job: tuple[Trial, Path]) -> None:
     trial, path = job
-    training, test = _cast
+    training, test, data = _cast
+    started = time.monotonic()
     network = network_of(trial, training)
     before = read(trial, network, test)
     fit(trial, network, training)
-    record = json.dumps({"trial": asdict(trial), "before": before, "after": read(trial, network, test)})
+    found = {"before": before, "after": read(trial, network, test)}
+    record = {"trial": asdict(trial), "data": data, "seconds": round(time.monotonic() - started, 1), **found}
     partial = path.with_suffix(".partial")
-    partial.write_text(record + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
 def trials(seeds: int, steps: int) -> list[Trial]:
-    """Seed by seed, so that an unfinished run holds whole comparisons. Each seed has another area."""
+    """Seed by seed, so that an unfinished run holds whole comparisons. Each seed has another area, the mouth first."""
     found = []
     for seed in range(seeds):
-        area = tuple(AREAS)[(5 + 2 * seed) % len(AREAS)]
+        area = tuple(reversed(AREAS))[seed % len(AREAS)]
         for alike in zip(CONDITIONS["where"], CONDITIONS["when"], strict=True):
             found += [Trial("where", alike[0], mechanism, area, seed, steps) for mechanism in MECHANISMS]
             found.append(Trial("when", alike[1], "indexed", area, seed, steps))
     return found
 
 
-def examine(given: argparse.Namespace) -> None:
-    """Every trial that is not finished, and the tables. Raises DatasetError, WorkerDied."""
+def examine(given: argparse.Namespace) -> list[str]:
+    """The records of all trials asked for; those that are not there yet are run.
+
+    Raises DatasetError, WorkerDied; ConfigError where the folder holds trials on other data.
+    """
     dataset = datasets.read(given.data)
     clips = FaceClips(readable(dataset.clips, given.cache, given.frame_rate), given.cache, given.frame_rate)
     everyone = people(clips)
@@ -215,26 +238,30 @@ def examine(given: argparse.Namespace) -> None:
     test = [person for person in everyone if person.subject in tested]
     if not (training and test):
         raise DatasetError(f"{given.data}: a smile between frames at rest is seen of {len(subjects)} people only")
-    folder = given.out / "trials"
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(trial, folder / f"{trial.name}.json") for trial in trials(given.seeds, given.steps)]
-    waiting = [job for job in jobs if not job[1].exists()]
-    for _ in run_all(run, waiting, "trials", given.processes, _start, (training, test), len(jobs) - len(waiting)):
-        pass
-    records = [json.loads(path.read_text(encoding="utf-8")) for _, path in jobs]
-    about = {
+    data = {
         "data_set": dataset.name,
         "clips": len(everyone),
         "people of training": len(subjects) - len(tested),
         "people of test": len(tested),
-        "options": {key: str(value) for key, value in vars(given).items()},
+        "frame rate": given.frame_rate,
     }
-    siam_truth_tables.write(given.out, about, records)
+    folder = given.out / "trials"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(trial, folder / f"{trial.name}.json") for trial in trials(given.seeds, given.steps)]
+    waiting = [job for job in jobs if not job[1].exists()]
+    for _ in run_all(run, waiting, "trials", given.processes, _start, (training, test, data), len(jobs) - len(waiting)):
+        pass
+    lines = [path.read_text(encoding="utf-8").strip() for _, path in jobs]
+    if any(json.loads(line).get("data") != data for line in lines):
+        raise ConfigError(f"{folder} holds trials on other data than {data}: choose another --out")
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.siam_truth", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="a simulated set, or any other")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="a simulated set, or any other")
+    source.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/siam_truth"))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=250, help=f"of {BATCH} sequences each")
@@ -242,10 +269,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--processes", type=int)
     given = parser.parse_args(arguments)
-    try:
-        examine(given)
-    except (DatasetError, WorkerDied) as error:
-        sys.exit(f"error: {error}")
+    if given.tables:
+        lines = given.tables.read_text(encoding="utf-8").splitlines()
+    else:
+        try:
+            lines = examine(given)
+        except (ConfigError, DatasetError, WorkerDied) as error:
+            sys.exit(f"error: {error}")
+        (given.out / TRIALS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    siam_truth_tables.write(given.out, [json.loads(line) for line in lines])
 
 
 if __name__ == "__main__":

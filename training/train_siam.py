@@ -39,7 +39,7 @@ from training.module import LossNotFinite
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, FaceClips, readable
+from training.siam_faces import CACHE, FaceClips, readable, same_recordings
 from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
@@ -92,7 +92,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     """Train, or go on, and write weights and predictions; where they are.
 
     Args:
-        usable: names of the clips that the service would answer, if they are known already.
+        usable: names of the clips that the service would answer, where they are known and were checked for leaks.
 
     Raises:
         ConfigError: the directory holds another run.
@@ -115,6 +115,10 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         return out / train.PREDICTIONS
     started = time.monotonic()
     training, held_out, test = _clips(config, sides, usable)
+    if usable is None:
+        everyone = FaceClips(training.clips + held_out.clips + test.clips, training.cache, config.frame_rate_hz)
+        sides = Sides(training.clips, held_out.clips, test.clips)
+        protocol.check_leaks(sides, same_recordings(everyone, simulated=dataset.simulated))
     module, epochs = _fit(config, training, held_out)
     network = module.release()
     found = siam_answers.predict(network, test, config.fold, config.method)
@@ -124,7 +128,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         "epochs": epochs,
         "validation_mae_years": module.best,
         "test_mae_years": float(np.mean([item.error() for item in found])),
-        "test_mae_of_the_mean_age": float(np.mean([abs(item.age - mean_age) for item in found])),
+        siam_methods.GUESS: float(np.mean([abs(item.age - mean_age) for item in found])),
         "seconds": round(time.monotonic() - started, 1),
     }
     checkpoint.save(network, out / "siam", record)

@@ -15,12 +15,22 @@ def test_lines_stay(length: int, level: float, slope: float) -> None:
     assert smoothed(line) == pytest.approx(line, abs=1e-12)
 
 
-@pytest.mark.parametrize("at", [3, 10, 17])
+@pytest.mark.parametrize("at", [1, 3, 10, 17, 18])
 def test_spikes_vanish(at: int) -> None:
     """A spike of one sample leaves nothing behind."""
     series = np.full(20, 0.5)
     series[at] = 9.0
     assert smoothed(series) == pytest.approx(np.full(20, 0.5))
+
+
+@pytest.mark.parametrize("end", [1, -1])
+def test_a_spike_on_the_end_survives(end: int) -> None:
+    """Most of it stays, and up to four samples beside it change; the others are as without it."""
+    series = np.full(20, 0.5)
+    series[0] = 9.0
+    result = smoothed(series[::end])[::end]
+    assert 0.5 + 8.5 / 2 < result[0] < 9.0
+    assert result[5:] == pytest.approx(np.full(15, 0.5))
 
 
 def test_steps_stay_where_they_are() -> None:

@@ -1,5 +1,7 @@
 """SIAM's training on its own: settings that are the paper's, a loss that falls, pictures that show the right place."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -9,10 +11,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig
+from smile.attention import SHOWN, most_attended
+from smile.card import Card
 from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from tests.training import planted_faces
 from training import siam_figures, siam_module
+from training.siam_faces import FaceClips
 from training.siam_module import SiamModule, SiamOptimisation
 
 TINY = SiamConfig(channels=(4, 6, 8), hidden=16, features=12, attention_width=5, dropout=0.0, recurrent_dropout=0.0)
@@ -96,13 +103,34 @@ def test_heat_is_where_the_cell_looks() -> None:
     assert np.hypot(x - expected[0], y - expected[1]) < 8
 
 
+def test_a_clip_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch asks for each clip's faces; the clip itself is read again only where it is another one."""
+    dataset = planted_faces.make(tmp_path, subjects=1)
+    read = []
+    whole = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: read.append(file.name) or whole(file, name))
+    clips = FaceClips(dataset.clips, tmp_path / "cache", planted_faces.RATE_HZ)
+    first = [clips[row][0] for row in (0, 1, 0, 1)]
+    assert len(read) == 2 and torch.equal(first[0], first[2]) and not torch.equal(first[0][:20], first[1][:20])
+    one, other = (clip.path for clip in dataset.clips)
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(0, 0))
+    assert torch.equal(clips[0][0], first[1]) and len(read) == 3
+
+
 def test_pictures_of_a_real_clip(tmp_path: Path) -> None:
-    """A strip with bars, and each frame shown twice: warped and as it was."""
+    """At the rate of the card: a strip with bars, and each of the most attended frames, warped and as it was."""
     torch.manual_seed(0)
-    paths = siam_figures.draw(Siam(TINY).eval(), DEMO, tmp_path)
-    assert len(paths) == 1 + 2 * siam_figures.SHOWN
-    strip = cv2.imread(str(tmp_path / "strip.png"))
-    assert strip.shape == (SIDE_PX + siam_figures.BAR_PX, siam_figures.SHOWN * SIDE_PX, 3)
-    with np.load(tmp_path / "attention.npz") as numbers:
-        assert numbers["temporal"].sum() == pytest.approx(1, abs=1e-4)
-        assert numbers["spatial"].shape == (len(numbers["times_s"]), 10, 10)
+    checkpoint.save(Siam(TINY).eval(), tmp_path / "siam", {})
+    (tmp_path / "card.json").write_text(Card("siam", None, "none", frame_rate_hz=12.5).to_json())
+    siam_figures.main([str(DEMO), "--release", str(tmp_path), "--out", str(tmp_path / "figures")])
+    strip = cv2.imread(str(tmp_path / "figures/strip.png"))
+    assert strip.shape == (SIDE_PX + siam_figures.BAR_PX, SHOWN * SIDE_PX, 3)
+    with np.load(tmp_path / "figures/attention.npz") as numbers:
+        times_s, weights = numbers["times_s"], numbers["temporal"]
+        assert weights.sum() == pytest.approx(1, abs=1e-4)
+        assert numbers["spatial"].shape == (len(times_s), 10, 10)
+    assert np.median(np.diff(times_s)) == pytest.approx(1 / 12.5, abs=1e-3)
+    shown = most_attended(times_s, weights)
+    names = {f"{kind}-{at}.png" for at in shown for kind in ("face", "frame")}
+    assert int(weights.argmax()) in shown and names | {"strip.png"} == {p.name for p in tmp_path.rglob("*.png")}

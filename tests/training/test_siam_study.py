@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from networks.siam_config import siam_config
 from tests.training import planted_faces
-from training import predictions
-from training.predictions import Prediction
-from training.siam_methods import METHODS, PHASES, SIAM
+from training import predictions, siam_plan, siam_study, siam_tables
+from training.predictions import Header, Prediction
+from training.siam_methods import GUESS, METHODS, PHASES, SIAM
 from training.siam_tables import rates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,9 @@ def test_tiny_study_runs_to_tables_and_repeats_nothing(tmp_path: Path) -> None:
     assert printed["spatially indexed"]["columns"]["all"]["printed"] == 4.74
     assert printed["spatially indexed"]["columns"]["all"]["ours"]["n"] == 48
     assert printed["spatially agnostic"]["status"] == "not run"
+    assert [row["clips"] for row in tables["S Table 2"]["records"]] == 11 * [48]
+    assert "Always saying the mean age of the training clips: " in tables["S Table 1"]["caption"]
+    assert "(48)" in tables["S Table 1"]["caption"] and "(24)" in tables["S Table 4"]["caption"]
     assert [row["status"] for row in tables["S Table 4"]["records"]][-1] == "not run"  # no disgust in these data
     assert all("another data set than ours" in tables[name]["caption"] for name in tables if "Figure" in name)
     assert (out / "tables/success.png").stat().st_size > 5_000
@@ -49,3 +53,44 @@ def test_success_counts_what_is_exact_and_ends_at_all() -> None:
     items = [Prediction(str(n), "s", 30, "male", "posed", 0, "age", SIAM, 30 + e) for n, e in enumerate((0, 1.5, 15))]
     shares = rates(items)
     assert [round(share * 3) for share in shares] == [1, 1] + 13 * [2] + [3]
+
+
+def test_a_study_can_be_made_smaller_in_every_way() -> None:
+    """What is given replaces the plan's, zero included; what is not given stays; every method keeps its change."""
+    least = ["--data", "d", "--out", "o"]
+    assert siam_study.plan_of(siam_study.parse(least)) == siam_plan.FULL
+    assert siam_study.plan_of(siam_study.parse([*least, "--tiny"])) == siam_plan.TINY
+    shrunk = ["--width", "small", "--folds", "5", "--seed", "3", "--schedule", "cosine", "--methods", "siam_mediate"]
+    plan = siam_study.plan_of(siam_study.parse([*least, *shrunk]))
+    network = plan.network(*plan.methods)
+    assert (network.channels, network.features, network.mechanism) == ((8, 16, 16), 32, "mediate")
+    assert (plan.folds, plan.seed, plan.optimisation.schedule) == (5, 3, "cosine")
+    assert plan.optimisation.epochs == siam_plan.FULL.optimisation.epochs
+    wide = siam_study.plan_of(siam_study.parse([*least, "--tiny", "--width", "compact", "--seed", "0"]))
+    assert wide.network(SIAM) == siam_config("compact") and wide.seed == 0
+
+
+def test_a_phase_stands_beside_the_whole_of_the_clips_that_show_it() -> None:
+    """One of two clips shows the onset, and its whole is answered better: the row beside the phase says so."""
+    label = ("s", 30, "male", "posed", 0, "age")
+    answers = [("a", SIAM, 31.0), ("b", SIAM, 50.0), ("a", "siam_onset", 34.0)]
+    items = [Prediction(clip, *label, method, years) for clip, method, years in answers]
+    (table,) = (
+        made for made in siam_tables.age_tables(Header("drawn", True, 2, "0"), items) if made.name == "S Table 2"
+    )
+    ours = {row["name"]: row["columns"]["all"]["ours"] for row in table.records}
+    assert (ours["onset"]["value"], ours["whole clip, the clips that show onset"]["value"]) == (4, 1)
+    assert (ours["whole clip"]["value"], ours["whole clip"]["n"]) == (10.5, 2)
+    assert ours["whole clip, the clips that show apex"] is None
+
+
+def test_the_error_of_the_mean_age_is_pooled_over_folds() -> None:
+    """Weighted by the test clips of each fold; a run that two files name counts once, other methods' not at all."""
+    folds = [(0, SIAM, 10.0, 30), (1, SIAM, 20.0, 10), (0, SIAM, 10.0, 30), (0, "siam_posed", 1.0, 5)]
+    runs = [
+        {"config": {"method": method, "fold": fold}, "clips": [9, 9, clips], GUESS: error}
+        for fold, method, error, clips in folds
+    ]
+    header = Header("drawn", True, 40, "0", {"runs": [*runs, {"config": {"ablation": "full"}}]})
+    assert siam_tables.guess(header, SIAM) == (12.5, 40) and siam_tables.guess(header, "siam_posed") == (1.0, 5)
+    assert siam_tables.guess(header, "siam_cnn") is None

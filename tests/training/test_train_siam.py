@@ -16,11 +16,12 @@ from networks import checkpoint
 from networks.siam_config import SiamConfig
 from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
-from training import predictions, train, train_siam
+from training import predictions, protocol, siam_plan, siam_study, train, train_siam
 from training.module import LossNotFinite
-from training.protocol import ProtocolError
+from training.protocol import Leak, ProtocolError
 from training.run_config import ConfigError
 from training.siam_answers import instants_of
+from training.siam_faces import cached, faces_of
 from training.siam_methods import PHASES
 from training.siam_module import SiamModule, SiamOptimisation
 from training.train_siam import SiamRun
@@ -96,6 +97,33 @@ def test_an_error_of_validation_that_is_no_number_stops_a_run() -> None:
     module.validation_step((torch.zeros(1, 3, SIDE_PX, SIDE_PX, dtype=torch.uint8), torch.tensor([30.0])), 0)
     with pytest.raises(LossNotFinite, match="validation error is nan years in epoch 0"):
         module.on_validation_epoch_end()
+
+
+def test_a_recording_on_two_sides_is_not_trained_on(tmp_path: Path) -> None:
+    """A second file of a training clip, a little brighter, or a copy of it, among the test clips under another subject:
+    neither run nor study begins. In a simulated set, where people may share a portrait, only the copy is a leak."""
+    dataset = planted_faces.make(tmp_path)
+    sides = protocol.split(dataset, 2).sides(dataset, 0)
+    known, other = sides.training[0], sides.test[0]
+    run = config(tmp_path, "run")
+    plan = replace(siam_plan.TINY, methods=("siam",), frame_rate_hz=planted_faces.RATE_HZ)
+    everyone = {clip.name for clip in dataset.clips}
+    siam_study.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+    faces = faces_of(known.path, tmp_path / "cache", planted_faces.RATE_HZ)
+    path = cached(other.path, tmp_path / "cache", planted_faces.RATE_HZ)
+    with np.load(path) as arrays:
+        np.savez(path, **dict(arrays) | {"faces": np.clip(faces, 0, 250) + np.uint8(5)})
+    both = f"{known.name} in training|{other.name} in test"
+    with pytest.raises(Leak, match=both):
+        train_siam.run(run)
+    with pytest.raises(Leak, match=both):
+        siam_study.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+    simulated = replace(dataset, simulated=True)
+    siam_study.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+    other.path.write_bytes(known.path.read_bytes())
+    with pytest.raises(Leak, match=both):
+        siam_study.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+    assert not (tmp_path / "run/checkpoints").exists()
 
 
 def test_phases_of_a_smile() -> None:
