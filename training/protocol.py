@@ -10,7 +10,6 @@ deal, within the other nine folds, gives the tenth of their subjects that tunes 
 import argparse
 import hashlib
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,19 +17,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training import datasets, published
 from training.datasets import Clip, Dataset, DatasetError
+from training.duplicates import same_files
 
 FOLDS = 10
 INNER_PARTS = 10
 """One of so many parts of the training subjects is for validation."""
-HASH_GRID = 16
-"""Perceptual hashes compare neighbouring cells of a HASH_GRID x HASH_GRID reduction of the crop."""
-NEAR_DUPLICATE = 0.08
-"""Share of differing bits up to which two clips count as the same recording. Among 4,000 stills of UTKFace, 99 % differ
-by at most 0.07 from a brighter JPEG copy of themselves, and of 8 million pairs ten differ by less than 0.11."""
 
 
 class ProtocolError(ValueError):
@@ -177,7 +171,7 @@ def check_leaks(sides: Sides, duplicates: Iterable[Collection[str]] = ()) -> Non
     """Raises Leak where a subject, or clips of one group of near-duplicates, sit on more than one side.
 
     Args:
-        duplicates: groups of names of clips, from `same_files` and `near_duplicates`.
+        duplicates: groups of names of clips, from training.duplicates.
     """
     places: dict[str, str] = {}
     clip_side: dict[str, str] = {}
@@ -193,79 +187,6 @@ def check_leaks(sides: Sides, duplicates: Iterable[Collection[str]] = ()) -> Non
             raise Leak(f"the same recording on several sides: {listed}")
 
 
-def read_accepted(path: Path, dataset: Dataset) -> list[frozenset[str]]:
-    """Groups of clips that only look like one recording: their names on one line, quoted where they hold spaces.
-
-    Raises ProtocolError where the file cannot be read, or a line names no clip of the data set or fewer than two.
-    """
-    known = {clip.name for clip in dataset.clips}
-    groups = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            group = frozenset(shlex.split(line, comments=True))
-        except ValueError as error:
-            raise ProtocolError(f"{path}:{number}: {error}") from error
-        if unknown := sorted(group - known):
-            raise ProtocolError(f"{path}:{number}: {dataset.name} has no clip {', '.join(unknown)}")
-        if len(group) == 1:
-            raise ProtocolError(f"{path}:{number}: a group has two clips or more")
-        groups += [group] if group else []
-    return groups
-
-
-def same_files(clips: Iterable[Clip]) -> list[list[str]]:
-    """Groups of two and more clips whose files are equal, byte for byte."""
-    by_size: dict[int, list[Clip]] = {}
-    for clip in clips:
-        by_size.setdefault(clip.path.stat().st_size, []).append(clip)
-    groups: dict[bytes, list[str]] = {}
-    for alike in by_size.values():
-        for clip in alike if len(alike) > 1 else ():  # files of different sizes need not be read
-            with open(clip.path, "rb") as file:
-                groups.setdefault(hashlib.file_digest(file, "sha256").digest(), []).append(clip.name)
-    return [sorted(group) for group in groups.values() if len(group) > 1]
-
-
-def perceptual_hash(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(T, H, W, C) uint8 crops of a clip, RGB or grey -> packed bits of the first, the middle and the last one.
-
-    Each bit tells whether a cell is brighter than its right-hand neighbour: it survives another size, compression or
-    brightness, but not another face.
-    """
-    chosen = crops[[0, len(crops) // 2, -1]].astype(np.float32).mean(axis=3)
-    edges = np.linspace(0, crops.shape[2], HASH_GRID + 2).astype(int)
-    rows = np.linspace(0, crops.shape[1], HASH_GRID + 1).astype(int)
-    cells = np.add.reduceat(np.add.reduceat(chosen, rows[:-1], axis=1), edges[:-1], axis=2)
-    cells /= np.diff(rows)[:, None] * np.diff(edges)
-    return np.packbits(cells[:, :, 1:] > cells[:, :, :-1])
-
-
-def near_duplicates(hashes: Mapping[str, NDArray[np.uint8]], share: float = NEAR_DUPLICATE) -> list[list[str]]:
-    """Groups of two and more clips whose perceptual hashes are chained by differences of at most `share` of the bits.
-
-    Args:
-        hashes: name of the clip -> `perceptual_hash` of its crops.
-    """
-    names = sorted(hashes)
-    if not names:
-        return []
-    bits = np.unpackbits(np.stack([hashes[name] for name in names]), axis=1).astype(np.float32)
-    ones = bits.sum(axis=1)
-    differing = ones[:, None] + ones[None, :] - 2 * (bits @ bits.T)
-    root = list(range(len(names)))
-    for a, b in np.argwhere(np.triu(differing <= share * bits.shape[1], k=1)):
-        old, new = root[b], root[a]
-        root = [new if other == old else other for other in root]
-    groups: dict[int, list[str]] = {}
-    for name, leader in zip(names, root, strict=True):
-        groups.setdefault(leader, []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.protocol", description="Make and check the folds.")
     parser.add_argument("data", type=Path, help="folder of UvA-NEMO, or a manifest")
@@ -278,9 +199,9 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = datasets.read(options.data)
         published.check(dataset, options.accept_counts)
         made = split(dataset, options.folds, options.seed)
-        duplicates = same_files(dataset.clips)
+        twins = same_files(dataset.clips)
         for fold in range(len(made.folds)):
-            check_leaks(made.sides(dataset, fold), duplicates)
+            check_leaks(made.sides(dataset, fold), twins)
     except (DatasetError, ProtocolError, Leak, published.CountsDiffer) as error:
         sys.exit(f"error: {error}")
     save(made, options.out)

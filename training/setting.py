@@ -32,7 +32,7 @@ def _said(header: Header, part: Callable[[dict[str, Any]], str]) -> list[str]:
 
 def _width(run: dict[str, Any]) -> str:
     config = run["config"]
-    if config.get("ablation") == "image_cnn":  # has one size
+    if config.get("ablation") == "image_cnn":  # the other networks' layers are not its own
         return ""
     return f"{config['width']} width" + (" with other layers" if config.get("layers") else "")
 

@@ -24,13 +24,13 @@ from smile.sampling import FRAME_RATE_HZ
 from smile.sequence import Sequence, Stretch
 from smile.tensors import siam_fingerprint
 from smile.video import Video
-from training import protocol
+from training import duplicates
 from training.datasets import Clip
 
 CACHE = Path(".cache/siam_faces")
 BLOCK = 16
 NEAR_DUPLICATE = 0.055
-"""As training.protocol.NEAR_DUPLICATE, but for warped faces: all have one shape, and nothing beside the face. Of 998
+"""As training.duplicates.NEAR_DUPLICATE, but for warped faces: all have one shape, and nothing beside the face. Of 998
 stills of UTKFace, 96 % differ by at most so much from a brighter JPEG copy of themselves, and of 500,000 pairs none."""
 
 
@@ -118,13 +118,13 @@ def same_recordings(clips: FaceClips, *, simulated: bool) -> list[list[str]]:
     Args:
         simulated: subjects of a simulated set may be variants of one portrait, so that looking alike says nothing.
     """
-    groups = protocol.same_files(clips.clips)
+    groups = duplicates.same_files(clips.clips)
     if not simulated:
         hashes = {
-            clip.name: protocol.perceptual_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
+            clip.name: duplicates.perceptual_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
             for clip in clips.clips
         }
-        groups += protocol.near_duplicates(hashes, NEAR_DUPLICATE)
+        groups += duplicates.near_duplicates(hashes, NEAR_DUPLICATE)
     return groups
 
 

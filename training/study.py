@@ -16,14 +16,13 @@ May be interrupted at any point: what is finished is recognised by its files and
     study.json       what was run, the seconds of each part, what failed
 """
 
-import argparse
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,8 @@ import torch
 from networks import checkpoint
 from training import (
     datasets,
+    duplicates,
     evaluate,
-    feature_store,
     features,
     parallel,
     protocol,
@@ -47,7 +46,7 @@ from training.datasets import Dataset
 from training.feature_store import Features
 from training.protocol import Split
 from training.run_config import RunConfig
-from training.study_plan import PLANS, Plan
+from training.study_plan import Plan, chosen_plan, parser
 
 RECORD = "study.json"
 
@@ -59,7 +58,7 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
-        accept_duplicates: file of groups of clips that only look like one recording (training.protocol.read_accepted).
+        accept_duplicates: file of groups of clips that only look like one recording (training.duplicates).
         accept_counts: go on where a published data set has other counts than the published ones.
     """
 
@@ -123,17 +122,17 @@ class Study:
         if not path.exists():
             protocol.save(protocol.split(dataset, self.plan.folds, self.plan.seed), path)
         split = protocol.load(path)
-        twins = protocol.same_files(dataset.clips)
+        twins = duplicates.same_files(dataset.clips)
         if not self.simulates:  # subjects of a simulated set may be variants of one portrait
-            hashes = {clip.name: protocol.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
-            twins += self.not_accepted(protocol.near_duplicates(hashes), dataset)
+            hashes = {clip.name: duplicates.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
+            twins += self.not_accepted(duplicates.near_duplicates(hashes), dataset)
         for fold in range(len(split.folds)):
             protocol.check_leaks(split.sides(dataset, fold), twins)
         return split
 
     def not_accepted(self, groups: list[list[str]], dataset: Dataset) -> list[list[str]]:
         """Without those of which somebody has looked at every clip. Raises ProtocolError."""
-        accepted = protocol.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
+        accepted = duplicates.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
         self.record["accepted_duplicates"] = [sorted(group) for group in accepted]
         return [group for group in groups if not any(known.issuperset(group) for known in accepted)]
 
@@ -215,48 +214,8 @@ def _work(config: RunConfig) -> str | None:
     return None
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training.study", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--plan",
-        choices=PLANS,
-        default="full",
-        help="full: the whole protocol in a size for CPUs; paper: in the paper's own, for a GPU; planted: a simulated "
-        "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
-    )
-    parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
-    parser.add_argument(
-        "--accept-duplicates",
-        type=Path,
-        metavar="FILE",
-        help="of clips that are alike but not the same recording, a group of names on each line",
-    )
-    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
-    parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
-    parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
-    parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
-    parser.add_argument("--cache", type=Path, default=feature_store.CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
-    parser.add_argument("--epochs", type=int, help="instead of the plan's")
-    parser.add_argument("--folds", type=int, help="instead of the plan's")
-    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
-    parser.add_argument("--seed", type=int, help="of simulation, folds and training, instead of the plan's")
-    return parser.parse_args(arguments)
-
-
-def chosen_plan(options: argparse.Namespace) -> Plan:
-    plan: Plan = PLANS[options.plan]
-    return replace(
-        plan,
-        folds=options.folds or plan.folds,
-        frame_rate_hz=options.frame_rate or plan.frame_rate_hz,
-        seed=plan.seed if options.seed is None else options.seed,
-        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parse(arguments)
+    options = parser("python -m training.study", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     if options.plan == "planted" and options.data:
         sys.exit("error: --plan planted simulates its data: leave out --data")
     if options.plan == "paper" and not options.backbone:
@@ -274,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         failed = study.run(options.processes)
     except (
         *train.Failure,
+        duplicates.DuplicatesError,
         published.CountsDiffer,
         parallel.WorkerDied,
         shipped.NotShipped,

@@ -1,10 +1,13 @@
 """What a study consists of: the full one, the paper's, one with a planted relation, and the chain in small."""
 
+import argparse
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from networks.config import ABLATIONS, TRAITS, Ablation, Trait, Width
 from smile.sampling import FRAME_RATE_HZ
+from training.feature_store import CACHE
 from training.module import Optimisation
 from training.planted import Label
 from training.protocol import FOLDS
@@ -67,3 +70,45 @@ TINY = Plan(
     frame_rate_hz=8.0,
 )
 PLANS = {"full": FULL, "paper": PAPER, "planted": PLANTED, "tiny": TINY}
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """The options that say which study it is."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument(
+        "--plan",
+        choices=PLANS,
+        default="full",
+        help="full: the whole protocol in a size for CPUs; paper: in the paper's own, for a GPU; planted: a simulated "
+        "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
+    )
+    parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
+    parser.add_argument(
+        "--accept-duplicates",
+        type=Path,
+        metavar="FILE",
+        help="of clips that are alike but not the same recording, a group of names on each line",
+    )
+    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
+    parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
+    parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
+    parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
+    parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--folds", type=int, help="instead of the plan's")
+    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
+    parser.add_argument("--seed", type=int, help="of simulation, folds and training, instead of the plan's")
+    return parser
+
+
+def chosen_plan(options: argparse.Namespace) -> Plan:
+    """The plan that they name, changed in what else they say."""
+    plan: Plan = PLANS[options.plan]
+    return replace(
+        plan,
+        folds=options.folds or plan.folds,
+        frame_rate_hz=options.frame_rate or plan.frame_rate_hz,
+        seed=plan.seed if options.seed is None else options.seed,
+        optimisation=replace(plan.optimisation, epochs=options.epochs or plan.optimisation.epochs),
+    )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smile.tensors import GENDERS
-from training import protocol
+from training import duplicates, protocol
 from training.datasets import Clip, Dataset
 from training.protocol import Leak, ProtocolError, Sides
 
@@ -113,11 +113,11 @@ def test_a_copied_file_under_another_subject_is_a_leak(tmp_path):
         path = tmp_path / f"{index}.mp4"
         path.write_bytes(content)
         clips.append(Clip(path.name, path, str(index), 30, "male", "posed"))
-    duplicates = protocol.same_files(clips)
-    assert duplicates == [["0.mp4", "2.mp4"]]
-    protocol.check_leaks(Sides((clips[0], clips[2]), (), (clips[1],)), duplicates)
+    twins = duplicates.same_files(clips)
+    assert twins == [["0.mp4", "2.mp4"]]
+    protocol.check_leaks(Sides((clips[0], clips[2]), (), (clips[1],)), twins)
     with pytest.raises(Leak, match=r"0\.mp4 in training, 2\.mp4 in test"):
-        protocol.check_leaks(Sides(tuple(clips[:2]), (), (clips[2],)), duplicates)
+        protocol.check_leaks(Sides(tuple(clips[:2]), (), (clips[2],)), twins)
 
 
 def test_a_recompressed_brighter_clip_is_a_near_duplicate_and_another_face_is_not():
@@ -128,9 +128,9 @@ def test_a_recompressed_brighter_clip_is_a_near_duplicate_and_another_face_is_no
     crops = np.stack([np.repeat(np.stack([f * 200] * 3, axis=-1)[None], 5, axis=0) for f in smooth])
     copy = np.clip(crops[0] * 1.1 + 5 + rng.normal(0, 2, crops[0].shape), 0, 255)
     clips = {"a": crops[0], "copy": copy, "b": crops[1], "c": crops[2], "mirrored": crops[0][:, :, ::-1]}
-    hashes = {name: protocol.perceptual_hash(clip.astype(np.uint8)) for name, clip in clips.items()}
-    assert protocol.near_duplicates(hashes) == [["a", "copy"]]
-    assert protocol.near_duplicates({}) == []
+    hashes = {name: duplicates.perceptual_hash(clip.astype(np.uint8)) for name, clip in clips.items()}
+    assert duplicates.near_duplicates(hashes) == [["a", "copy"]]
+    assert duplicates.near_duplicates({}) == []
 
 
 def test_the_command_checks_the_counts_and_writes_the_folds(tmp_path, capsys):

@@ -13,10 +13,11 @@ import pytest
 from networks.config import ABLATIONS, TRAITS
 from tests.training import planted_features
 from training import datasets, feature_store, features, predictions, run_config, study
+from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.module import Optimisation
-from training.protocol import Leak, ProtocolError
-from training.study_plan import PAPER, Plan
+from training.protocol import Leak
+from training.study_plan import PAPER, Plan, chosen_plan, parser
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"fc1": 32, "lstm": 32, "relation": (32, 32), "estimator": (16, 16)}
@@ -86,7 +87,7 @@ def test_the_papers_plan_is_the_configuration_of_that_name(tmp_path: Path) -> No
     first = planned.configs()[0]
     assert replace(first, split=written.split, out=written.out) == written
     assert len(planned.configs()) == 120
-    plan = study.chosen_plan(study.parse(["--plan", "paper", "--seed", "7", "--epochs", "3"]))
+    plan = chosen_plan(parser("study", "").parse_args(["--plan", "paper", "--seed", "7", "--epochs", "3"]))
     assert plan == replace(PAPER, seed=7, optimisation=replace(PAPER.optimisation, epochs=3))
 
 
@@ -150,5 +151,5 @@ def test_accepted_duplicates_that_cannot_be_are_refused(folder: Path, line: str 
     if line:
         accepted.write_text(line)
     dataset = datasets.read(folder / "clips.csv")
-    with pytest.raises(ProtocolError, match=message):
+    with pytest.raises(DuplicatesError, match=message):
         begun(folder, accept_duplicates=accepted).not_accepted([], dataset)
