@@ -46,7 +46,7 @@ def of_siam(clip: Path, backend: InProcessBackend) -> Turn:
     (pixels,), (appearance, _) = SIAM_FRAMES.inputs, SIAM_FRAMES.outputs
     clock = _CpuClock()
     sequence = Sequence()
-    cutting = {name: clock.timed("align", getattr(frontal, name)) for name in ("cut", "held")}
+    cutting: dict[str, Any] = {name: clock.timed("align", getattr(frontal, name)) for name in ("cut", "held")}
     with Video(clip) as video, mock.patch.multiple(frontal, **cutting):
         sequence.add(list(align(video.samples(), FaceReport(), patches=True)))
     stretch = sequence.longest_stretch()
