@@ -44,7 +44,7 @@ class Plan:
 
 _SHORT = Optimisation(rate=1e-3, batch=16, epochs=5, patience=5, schedule="cosine")
 FULL = Plan(400, 1240, layers=LAYERS, optimisation=_SHORT)
-"""Two hours of two CPU cores without bfloat16."""
+"""Less than two hours of two CPU cores without bfloat16 (docs/results/study)."""
 PAPER = Plan(400, 1240, width="paper", frame_rate_hz=FRAME_RATE_HZ)
 """Runs as training/configs/paper.yaml describes them, for VGG-Face features and a GPU."""
 PLANTED = Plan(
