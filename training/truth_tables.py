@@ -16,7 +16,7 @@ OURS = "full"
 
 def tables(records: list[dict[str, Any]]) -> list[Table]:
     """Of all trials, as training.truth keeps them."""
-    return [_readings(records), *_accuracies(records)]
+    return [table for table in (_readings(records), *_accuracies(records)) if table.rows]
 
 
 def rank_of(pair: tuple[int, int], values: list[float]) -> int:
