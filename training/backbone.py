@@ -37,7 +37,7 @@ from training.backbone_run import Plan, Run
 from training.still_network import StillNetwork, expected_age, fold, save_head
 
 RUN = stills.ROOT / "runs/backbone"
-SOURCE = "UTKFace (non-commercial research), age and gender, from scratch"
+DATA = "UTKFace (non-commercial research), age and gender"
 CALIBRATION_CROPS = 512
 WARM_CROPS = 256
 SAVE_EVERY_S = 300.0
@@ -196,12 +196,13 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
     note(folder, run, **quality)
     crops = data.centre(rows)
     np.savez_compressed(folder / "calibration.npz", frames=crops)
-    backbone = fold(network.cpu(), SOURCE)
+    backbone = fold(network.cpu(), f"{DATA}, {run.begun}")
     with torch.inference_mode():
         squares = [backbone.map(torch.from_numpy(crops[at : at + 1])).square().mean() for at in range(0, len(crops), 4)]
     backbone.feature_scale.copy_(torch.stack(squares).mean().sqrt())
     provenance = {
-        "data": SOURCE,
+        "data": DATA,
+        "begun": run.begun,
         "split": still_split.split_id(),
         "plan": asdict(run.plan),
         "images_seen": run.seen,

@@ -15,6 +15,8 @@ from networks import checkpoint
 from training import augment, precision
 from training.still_network import AGES, StillNetwork, expected_age, unfold
 
+SCRATCH = "from scratch"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,8 +87,8 @@ class Run:
         replicas, pool: the network again with statistics of its own, one for each further shard of a batch, and the
             threads that work on them. One torch thread for each shard is twice as fast as two torch threads for the
             batch wherever the cores are not ours alone: shards wait for each other once in a step, not in every layer.
-        seen: training images so far. before: those that the weights it began with had seen. progress: share of the run
-            that is done. elapsed: seconds of wall time.
+        seen: training images so far. before: those that the weights it began with are known to have seen. begun: with
+            which weights, in words. progress: share of the run that is done. elapsed: seconds of wall time.
     """
 
     plan: Plan
@@ -97,6 +99,7 @@ class Run:
     pool: ThreadPoolExecutor
     seen: int = 0
     before: int = 0
+    begun: str = SCRATCH
     progress: float = 0.0
     elapsed: float = 0.0
 
@@ -122,6 +125,7 @@ class Run:
             "random": torch.get_rng_state(),
             "seen": self.seen,
             "before": self.before,
+            "begun": self.begun,
             "progress": self.progress,
             "elapsed": self.elapsed,
         }
@@ -138,7 +142,7 @@ class Run:
         self._copy_to_replicas()
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"].cpu())
-        self.seen, self.before = state["seen"], state["before"]
+        self.seen, self.before, self.begun = state["seen"], state["before"], state["begun"]
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
     def warm_start(self, path: Path, frames: Tensor) -> None:
@@ -149,13 +153,15 @@ class Run:
             frames: (N, S, S, 3) uint8 RGB training crops, by which the normalisation of a released backbone is found.
         """
         if path.is_dir():
-            found = unfold(checkpoint.load_backbone(path), frames).state_dict()
+            released = checkpoint.load_backbone(path)
+            found = unfold(released, frames).state_dict()
+            self.begun = f"further from {released.config.source}"
             provenance = json.loads((path / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
             self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
         else:
             state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
             found = state["average"]
-            self.before = state["seen"] + state["before"]
+            self.before, self.begun = state["seen"] + state["before"], state["begun"]
         layers = {name: tensor for name, tensor in found.items() if name.startswith("layers.")}
         for network in (self.network, self.average):
             network.load_state_dict(network.state_dict() | layers)

@@ -1,6 +1,6 @@
-"""Clips that are one recording: the same file, or faces that look alike; and those that only look so.
+"""Clips that are one recording, which must not be on two sides of a fold (training.protocol.check_leaks).
 
-Either must not be on two sides of a fold (training.protocol.check_leaks).
+They are the same file, or their faces look alike; of those that only look so somebody may write a list.
 """
 
 import hashlib

@@ -82,6 +82,7 @@ def markdown(report: Report, card: Card, siam: Report | None = None) -> str:
 
 def _head(report: Report, card: Card) -> str:
     backbone = report["provenance"]["backbone"]
+    begun = backbone.get("begun", "from scratch")  # as all were before runs said so
     views = backbone.get("images_seen", 0) + backbone.get("images_seen_before", 0)
     missed = sum(row["hit"] is False for row in report["targets"])
     unmeasured = sum(row["hit"] is None for row in report["targets"])
@@ -91,7 +92,7 @@ Written by training.model_card from evaluation.json; do not edit.
 
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
-- Backbone: ten convolutions of VGG-Face's shape, trained from scratch on {views:,} views of stills
+- Backbone: ten convolutions of VGG-Face's shape, trained {begun} on {views:,} views of stills
   ({100 * backbone.get("progress", 0):.0f} % of its planned run); heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.

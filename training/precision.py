@@ -4,8 +4,6 @@ On a processor without bfloat16 instructions torch emulates them: a training ste
 times as long as in float32 (measured on AVX2).
 """
 
-from typing import Any
-
 import torch
 
 
@@ -17,6 +15,6 @@ def has_bfloat16(device: str) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
 
 
-def autocast(device: str) -> Any:
+def autocast(device: str) -> torch.autocast:
     """A context in which torch multiplies in bfloat16 where that is fast, and in float32 elsewhere."""
     return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))

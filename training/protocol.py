@@ -94,7 +94,7 @@ class Split:
 def split(dataset: Dataset, folds: int = FOLDS, seed: int = 0) -> Split:
     """Folds of a data set. They depend on the labels and the seed, not on the order of the listing.
 
-    Raises ProtocolError where there are fewer subjects than two per fold.
+    Raises ProtocolError where there are fewer subjects than two per fold, or too few for an inner validation part.
     """
     subjects = dataset.subjects
     if folds < 2 or len(subjects) < 2 * folds:
@@ -104,6 +104,11 @@ def split(dataset: Dataset, folds: int = FOLDS, seed: int = 0) -> Split:
     for index, test in enumerate(parts):
         others = {subject: clips for subject, clips in subjects.items() if subject not in test}
         validation = deal(others, INNER_PARTS, np.random.default_rng([seed, folds, index]))[0]
+        if not validation:
+            raise ProtocolError(
+                f"{len(subjects)} subjects are too few for {folds} folds: of the {len(others)} that fold {index} does "
+                "not test, none is left to validate by"
+            )
         made.append(Fold(tuple(test), tuple(validation)))
     return Split(dataset.name, dataset.digest, seed, tuple(made))
 

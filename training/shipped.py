@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from export.triton import FLOAT16_FILE
 from networks import checkpoint
 from networks.backbone import Backbone, BackboneConfig
-from smile.card import Card
+from smile.card import METADATA_CARD, Card
 from smile.tensors import BACKBONE
 
 REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
@@ -42,10 +42,10 @@ def write(folder: Path, repository: Path = REPOSITORY) -> Path:
     graph = versions[-1]
     content = graph.read_bytes()
     model = onnx.load_from_string(content)
-    card = Card.from_json({entry.key: entry.value for entry in model.metadata_props}["card"])
-    network = Backbone(BackboneConfig(source=f"{card.name}, trained on {card.trained_on}"))
     found = {tensor.name: numpy_helper.to_array(tensor).astype(np.float32) for tensor in model.graph.initializer}
     try:
+        card = Card.from_json({entry.key: entry.value for entry in model.metadata_props}[METADATA_CARD])
+        network = Backbone(BackboneConfig(source=f"{card.name}, trained on {card.trained_on}"))
         network.load_state_dict({name: torch.from_numpy(found[name].copy()) for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise NotShipped(f"{graph} holds other weights than a backbone's: {error}") from error

@@ -131,7 +131,7 @@ class Study:
         return split
 
     def not_accepted(self, groups: list[list[str]], dataset: Dataset) -> list[list[str]]:
-        """Without those of which somebody has looked at every clip. Raises ProtocolError."""
+        """Without those of which somebody has looked at every clip. Raises DuplicatesError."""
         accepted = duplicates.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
         self.record["accepted_duplicates"] = [sorted(group) for group in accepted]
         return [group for group in groups if not any(known.issuperset(group) for known in accepted)]

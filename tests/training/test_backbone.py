@@ -123,7 +123,11 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
     run = Run.start(TINY, torch.device("cpu"), shards=2)
     run.warm_start(tmp_path, frames)
-    assert run.before == 7
+    assert run.before == 7 and run.begun == "further from random"
+    run.save(tmp_path / "state.pt")
+    other = Run.start(TINY, torch.device("cpu"))
+    other.warm_start(tmp_path / "state.pt", frames)
+    assert other.begun == run.begun
     with torch.no_grad():
         for network in (run.network, run.average, *run.replicas):
             torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)

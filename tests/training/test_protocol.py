@@ -156,3 +156,10 @@ def test_too_few_subjects_are_refused():
     """Ten folds of fifteen people cannot keep their promises."""
     with pytest.raises(ProtocolError, match="15 subjects are too few"):
         protocol.split(dataset([(30, 0, 1)] * 15))
+
+
+def test_folds_without_anybody_to_validate_by_are_refused():
+    """A tenth of five people may be nobody: else a run would only find out at the end of its first epoch."""
+    with pytest.raises(ProtocolError, match="10 subjects are too few for 2 folds: of the 5 that fold . does not test"):
+        for seed in range(20):
+            assert all(fold.validation for fold in protocol.split(dataset([(30, 0, 1)] * 10), 2, seed).folds)
