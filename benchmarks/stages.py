@@ -50,7 +50,7 @@ def of_siam(clip: Path, backend: InProcessBackend) -> Turn:
         mock.patch.object(frontal, name, clock.timed("align", getattr(frontal, name))) for name in ("cut", "held")
     )
     with Video(clip) as video, cut, held:
-        sequence.add(list(align(video.samples(), FaceReport(), patches=True)))
+        sequence.add(list(align(video.samples(), FaceReport(), patches="grey")))
     stretch = sequence.longest_stretch()
     faces = clock.stage("align", frontal.frontal_faces(stretch.patches))
     feeds = ({pixels.name: np.stack(list(islice(faces, size)))} for size in blocks(len(stretch.patches), SIAM_FRAMES))

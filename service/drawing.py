@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.reading import Picture, Reading, Seen
-from service.siam import SiamPicture
+from smile.attention import SiamPicture
 from smile.course import SmileCourse
 
 

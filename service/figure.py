@@ -128,9 +128,7 @@ def _panels(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, theme: The
         if kind in (one, "all"):
             yield _panel(drawing, one, trait, theme)
     if (seen := drawing.attention) and kind in ("attention", "all"):
-        yield attention_figure.attention(
-            list(seen.faces), seen.spatial, seen.shown, seen.times_s, seen.temporal, drawing.course, theme
-        )
+        yield attention_figure.attention(seen, drawing.course, theme)
 
 
 def _panel(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, theme: Theme) -> Panel:

@@ -26,6 +26,7 @@ from service.siam import SiamReading, attend
 from smile.course import SmileCourse, smile_course
 from smile.decoding import Limits
 from smile.faces import AlignedFace, FaceReport, align
+from smile.frontal import Colours
 from smile.recording import Recording
 from smile.sequence import Sequence, Stretch
 from smile.tensors import BACKBONE, RELATIONS, blocks
@@ -90,7 +91,7 @@ class Reader:
             watch = self.recording.watch if self.recording else None
             with (
                 ahead(video.samples(watch), DECODED_AHEAD, self.cancelled) as samples,
-                closing(align(samples, report, patches=self.siam is not None)) as aligned,
+                closing(align(samples, report, patches=self._patches)) as aligned,
             ):
                 faces = _Timed(aligned)
                 for block, features in through(faces):
@@ -110,6 +111,12 @@ class Reader:
                 model=self.model,
                 seconds={"decode": samples.busy_s, "align": faces.seconds - samples.waited_s},
             )
+
+    @property
+    def _patches(self) -> Colours | None:
+        if self.siam is None:
+            return None
+        return "colour" if self.picture else "grey"
 
     def _attend(self, stretch: Stretch) -> SiamReading | None:
         if self.siam is None:

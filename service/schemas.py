@@ -182,11 +182,15 @@ class SpatialAttention(_Schema):
 
 
 class HeatedFace(AttendedFrame):
-    """A frame as SIAM saw it: the face warped onto a mean frontal shape, 114x114, grey, never mirrored."""
+    """A frame as SIAM saw it: the face warped onto a mean frontal shape, 114x114, grey. Never mirrored."""
 
     face: str = Field(description="as a PNG data URI")
     heat: str = Field(
         description="the same under its spatial attention, dark to bright on the frame's own scale, as a PNG data URI"
+    )
+    frame: str = Field(
+        description="the same heat unwarped, over the original frame: 160x160 pixels around the face, upright, in "
+        "colour, as a PNG data URI"
     )
 
 

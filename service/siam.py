@@ -9,28 +9,11 @@ from numpy.typing import NDArray
 
 from service.backends.base import Model
 from service.executor import Executor
-from smile.attention import most_attended
-from smile.frontal import frontal_faces
+from smile import piecewise
+from smile.attention import SiamPicture, most_attended
+from smile.frontal import frontal_faces, in_patch, smoothed_points, turned_points
 from smile.sequence import Stretch
 from smile.tensors import SIAM_FRAMES, SIAM_SEQUENCE, blocks
-
-
-@dataclass(frozen=True)
-class SiamPicture:
-    """What figures are drawn from: of the F frames, the weights; of K that stand for them, face and attention.
-
-    Attributes:
-        times_s, temporal: as of SiamReading.
-        shown: (K,) which frames, in order: see smile.attention.most_attended.
-        faces: (K, 114, 114) uint8 grey, warped, turned back where the clip is mirrored.
-        spatial: (K, 10, 10) float32.
-    """
-
-    times_s: NDArray[np.float64]
-    temporal: NDArray[np.float32]
-    shown: NDArray[np.intp]
-    faces: NDArray[np.uint8]
-    spatial: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,7 +44,8 @@ def attend(stretch: Stretch, model: Model, executor: Executor, *, mirrored: bool
 
     Args:
         mirrored: turn the warped faces back before the network sees them.
-        picture: also keep what figures are drawn from; its few faces are warped once more, so that none is held.
+        picture: also keep what figures are drawn from, of patches in colour; its few faces are warped once more, so
+            that none is held.
     """
     faces = _Warped(stretch, mirrored)
     appearance, spatial = _look(faces, len(stretch.patches), executor)
@@ -69,7 +53,6 @@ def attend(stretch: Stretch, model: Model, executor: Executor, *, mirrored: bool
     weights = answer["temporal_attention"][0, : stretch.frame_count]
     times_s = stretch.times_s[np.diff(stretch.frame_of, prepend=-1) > 0]
     temporal = np.bincount(stretch.frame_of, weights).astype(np.float32)
-    shown = most_attended(times_s, temporal)
     return SiamReading(
         age=float(answer["age"][0, 0]),
         times_s=times_s,
@@ -77,14 +60,31 @@ def attend(stretch: Stretch, model: Model, executor: Executor, *, mirrored: bool
         spatial=spatial,
         model=model,
         align_s=faces.seconds,
-        picture=SiamPicture(times_s, temporal, shown, _warped(stretch, shown, mirrored), spatial[shown])
-        if picture
-        else None,
+        picture=_picture(stretch, times_s, temporal, spatial, mirrored) if picture else None,
     )
 
 
-def _warped(stretch: Stretch, chosen: NDArray[np.intp], mirrored: bool) -> NDArray[np.uint8]:
-    return _turned(np.stack(list(frontal_faces(stretch.patches, chosen.tolist()))), mirrored)
+def _picture(
+    stretch: Stretch,
+    times_s: NDArray[np.float64],
+    temporal: NDArray[np.float32],
+    spatial: NDArray[np.float32],
+    mirrored: bool,
+) -> SiamPicture:
+    shown = most_attended(times_s, temporal)
+    tracks = smoothed_points(stretch.patches)
+    patches = [stretch.patches[at] for at in shown]
+    points = [in_patch(patch, tracks[at]) for patch, at in zip(patches, shown, strict=True)]
+    faces = [piecewise.warp(patch.pixels, landmarks) for patch, landmarks in zip(patches, points, strict=True)]
+    return SiamPicture(
+        times_s=times_s,
+        temporal=temporal,
+        shown=shown,
+        faces=_turned(np.stack(faces), mirrored),
+        frames=_turned(np.stack([patch.rgb for patch in patches if patch.rgb is not None]), mirrored),
+        points=np.stack([turned_points(landmarks) if mirrored else landmarks for landmarks in points]),
+        spatial=spatial[shown],
+    )
 
 
 def _turned(faces: NDArray[np.uint8], mirrored: bool) -> NDArray[np.uint8]:

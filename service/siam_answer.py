@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from service import schemas
 from service.backends.base import Model
-from service.siam import SiamPicture, SiamReading
-from smile.attention import heat, over_face
+from service.siam import SiamReading
+from smile.attention import SiamPicture
 from smile.svg import data_uri
 
 
@@ -45,9 +45,10 @@ def identity(model: Model) -> schemas.ModelIdentity:
 
 
 def _heated(picture: SiamPicture) -> Iterator[schemas.HeatedFace]:
-    for at, face, spatial in zip(picture.shown.tolist(), picture.faces, picture.spatial, strict=True):
-        heated = over_face(face, heat(spatial))
-        yield schemas.HeatedFace(**_frame(picture, at), face=data_uri(face), heat=data_uri(heated))
+    for at, face, heated in zip(picture.shown.tolist(), picture.faces, picture.heated(), strict=True):
+        yield schemas.HeatedFace(
+            **_frame(picture, at), face=data_uri(face), heat=data_uri(heated.face), frame=data_uri(heated.frame)
+        )
 
 
 def _frame(reading: SiamReading | SiamPicture, at: int) -> dict[str, float]:

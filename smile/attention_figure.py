@@ -1,11 +1,11 @@
 """What SIAM looked at, drawn: heat over the frames that counted most, and how much every frame counted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smile.attention import APART_S, SHOWN, heat, over_face
+from smile.attention import APART_S, SHOWN, SiamPicture
 from smile.course import SmileCourse
 from smile.course_figure import moments, ticks
 from smile.svg import MARGIN, WIDTH, Panel, Photo, Theme, element, heading, text
@@ -15,30 +15,18 @@ FACE = (WIDTH - 2 * MARGIN - (SHOWN - 1) * GAP) / SHOWN
 """Width of each face."""
 
 
-def attention(
-    faces: Sequence[NDArray[np.uint8]],
-    spatial: NDArray[np.float32],
-    shown: NDArray[np.intp],
-    times_s: NDArray[np.float64],
-    weights: NDArray[np.float32],
-    smile: SmileCourse,
-    theme: Theme,
-) -> Panel:
-    """Faces under their heat and, below, the weight of every frame as bars over time; those shown are dark.
-
-    Args:
-        faces: (114, 114) uint8 grey, warped; at most SHOWN.
-        spatial: (K, 10, 10) attention of each.
-        shown: (K,) which of the F frames they are, in order.
-        times_s, weights: (F,) of every frame; the weights add up to 1.
-    """
+def attention(seen: SiamPicture, smile: SmileCourse, theme: Theme) -> Panel:
+    """Frames and, below, the warped faces under their heat; then the weight of every frame as bars over time, dark for
+    those shown."""
+    times_s, weights, shown = seen.times_s, seen.temporal, seen.shown
     title = "SIAM: what it looked at"
     equal = 1 / len(weights)
-    parts = [heading(title, "Attention inside the network, not proof of what decided. Faces are warped alike.", theme)]
-    photos, below = [], 92 + FACE
-    for column, (face, cells, at) in enumerate(zip(faces, spatial, shown.tolist(), strict=True)):
+    note = "Attention inside the network, not proof of what decided. Lower row: faces as it sees them."
+    parts = [heading(title, note, theme)]
+    photos, below = [], 92 + 2 * FACE + GAP
+    for column, (heated, cells, at) in enumerate(zip(seen.heated(), seen.spatial, shown.tolist(), strict=True)):
         left = MARGIN + column * (FACE + GAP)
-        photos.append(Photo(over_face(face, heat(cells)), FACE, ((left, 92),)))
+        photos += [Photo(heated.frame, FACE, ((left, 92),)), Photo(heated.face, FACE, ((left, 92 + FACE + GAP),))]
         parts += [
             text(left, below + 24, f"{times_s[at]:.2f} s", fill=theme.ink, size=16, font_weight="bold"),
             text(left, below + 45, f"weight {100 * weights[at]:.1f} %", fill=theme.muted, size=14),

@@ -133,7 +133,7 @@ class FaceReport:
 
 
 def align(
-    samples: Iterable[Sample], report: FaceReport, *, patches: bool = False
+    samples: Iterable[Sample], report: FaceReport, *, patches: frontal.Colours | None = None
 ) -> Generator[AlignedFace, None, None]:
     """Follow the face through a clip and cut out its aligned crops, as a stream.
 
@@ -143,7 +143,7 @@ def align(
     Args:
         samples: of one clip, in order.
         report: filled while the stream is read; complete at its end.
-        patches: also cut out the patches of smile.frontal.
+        patches: also cut out the patches of smile.frontal, in these colours.
     """
     last: AlignedFace | None = None
     held: list[AlignedFace] = []
@@ -173,14 +173,16 @@ def align(
                     landmarker.forget()
 
 
-def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport, patches: bool) -> AlignedFace:
+def _aligned(
+    sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport, patches: frontal.Colours | None
+) -> AlignedFace:
     left_eye, right_eye = eye_centres(landmarks)
     matrix = alignment.similarity(left_eye, right_eye)
     report.frames_with_face += 1
     report.frames_cut += alignment.reaches_beyond(sample.rgb, matrix)
     report._eye_distances[round(float(np.hypot(*(right_eye - left_eye))))] += 1
     crop = alignment.warp(sample.rgb, matrix)
-    patch = frontal.cut(sample.rgb, landmarks) if patches else None
+    patch = frontal.cut(sample.rgb, landmarks, patches) if patches else None
     return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch, patch)
 
 

@@ -5,15 +5,16 @@ small upright patch around the face with its landmarks, 27 KB; as many patches a
 smile.sampling.MAX_SAMPLES), and when the stretch is known its tracks are smoothed and the patches are warped.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from smile import alignment, piecewise
-from smile.frontal_shape import FACEMESH_POINTS
+from smile.frontal_shape import FACEMESH_POINTS, OPPOSITE
 from smile.mesh import EYE_LINE, Landmarks
 from smile.smoothing import smoothed
 
@@ -22,6 +23,8 @@ PATCH_PX = 160
 MARGIN = 1.15
 """Side of the patch / longer side of the landmarks' box: smoothing moves landmarks."""
 _POINTS = list(FACEMESH_POINTS)
+Colours = Literal["grey", "colour"]
+"""What is kept of a frame: what the warp reads, 27 KB, or also what a picture shows, 104 KB."""
 
 
 @dataclass(frozen=True)
@@ -32,34 +35,34 @@ class FacePatch:
         pixels: (160, 160) uint8 grey, upright, the border of the frame repeated beyond it.
         matrix: (2, 3) float64 similarity, frame -> patch.
         points: (68, 2) float32 landmarks as found, (x, y) in pixels of the frame; those last found where bridged.
+        rgb: (160, 160, 3) uint8, the same in colour, where it was asked for.
     """
 
     pixels: NDArray[np.uint8]
     matrix: NDArray[np.float64]
     points: NDArray[np.float32]
+    rgb: NDArray[np.uint8] | None = None
 
 
-def cut(rgb: NDArray[np.uint8], landmarks: Landmarks) -> FacePatch:
+def cut(rgb: NDArray[np.uint8], landmarks: Landmarks, colours: Colours = "grey") -> FacePatch:
     """The patch of a frame, (H, W, 3) uint8 RGB, in which the face was found."""
     points = landmarks[_POINTS]
-    return _patch(rgb, _upright_square(points, landmarks), points)
+    return _patch(rgb, _upright_square(points, landmarks), points, colours)
 
 
 def held(rgb: NDArray[np.uint8], last: FacePatch) -> FacePatch:
     """The patch of a frame in which the face was not found, where it was last."""
-    return _patch(rgb, last.matrix, last.points)
+    return _patch(rgb, last.matrix, last.points, "grey" if last.rgb is None else "colour")
 
 
-def frontal_faces(patches: Sequence[FacePatch], chosen: Iterable[int] | None = None) -> Iterator[NDArray[np.uint8]]:
+def frontal_faces(patches: Sequence[FacePatch]) -> Iterator[NDArray[np.uint8]]:
     """(114, 114) uint8 grey, one for each patch: the warped faces of one unbroken stretch.
 
     Args:
         patches: in order, evenly spaced in time.
-        chosen: warp these alone, in this order.
     """
-    points = smoothed_points(patches)
-    for at in range(len(patches)) if chosen is None else chosen:
-        yield piecewise.warp(patches[at].pixels, in_patch(patches[at], points[at]))
+    for patch, points in zip(patches, smoothed_points(patches), strict=True):
+        yield piecewise.warp(patch.pixels, in_patch(patch, points))
 
 
 def smoothed_points(patches: Sequence[FacePatch]) -> NDArray[np.float64]:
@@ -73,9 +76,17 @@ def in_patch(patch: FacePatch, points: NDArray[np.float64]) -> NDArray[np.float3
     return np.asarray(turned, np.float32)
 
 
-def _patch(rgb: NDArray[np.uint8], matrix: NDArray[np.float64], points: NDArray[np.float32]) -> FacePatch:
+def turned_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(68, 2) landmarks in a patch -> in the mirror image of it: each is that of the other side."""
+    return np.asarray((PATCH_PX, 0) + points[OPPOSITE] * (-1, 1), np.float32)
+
+
+def _patch(
+    rgb: NDArray[np.uint8], matrix: NDArray[np.float64], points: NDArray[np.float32], colours: Colours
+) -> FacePatch:
     colour = alignment.warp(rgb, matrix, PATCH_PX)
-    return FacePatch(np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), np.uint8), matrix, points)
+    grey = np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), np.uint8)
+    return FacePatch(grey, matrix, points, colour if colours == "colour" else None)
 
 
 def _upright_square(points: NDArray[np.float32], landmarks: Landmarks) -> NDArray[np.float64]:

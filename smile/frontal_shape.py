@@ -106,3 +106,12 @@ def _scaled() -> NDArray[np.float32]:
 MEAN_SHAPE: NDArray[np.float32] = _scaled()
 """(68, 2) float32, (x, y) in pixels of the warped face, y down: cropped from the brows to the boundary, then scaled to
 114x114, in width by 7 % less than in height."""
+
+
+def _opposite() -> NDArray[np.intp]:
+    turned = (SIDE_PX, 0) + MEAN_SHAPE * (-1, 1)
+    return np.asarray(np.square(turned[:, None] - MEAN_SHAPE).sum(axis=-1).argmin(axis=1))
+
+
+OPPOSITE: NDArray[np.intp] = _opposite()
+"""(68,) the landmark of the other side: itself on the midline."""

@@ -39,7 +39,7 @@ def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
     report, sequence = FaceReport(), Sequence()
     with (
         Video(clip, frame_rate_hz=frame_rate_hz) as video,
-        closing(align(video.samples(), report, patches=True)) as faces,
+        closing(align(video.samples(), report, patches="grey")) as faces,
     ):
         while block := list(islice(faces, BLOCK)):
             sequence.add(block)

@@ -13,35 +13,14 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.siam import Siam
-from smile import piecewise
-from smile.attention import blend, heat, most_attended, over_face
+from smile.attention import heat, most_attended, over_face, over_frame
 from smile.card import Card
 from smile.frontal import frontal_faces, smoothed_points
-from smile.frontal_shape import MEAN_SHAPE
 from smile.sequence import Stretch
 from smile.video import Video
 from training.siam_faces import follow
 
 BAR_PX = 60
-
-
-def over_frame(rgb: NDArray[np.uint8], points: NDArray[np.float64], warmth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The heat unwarped, triangle by triangle, onto the face of the original frame.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        points: (68, 2) landmarks of the face in it.
-    """
-    size = rgb.shape[1::-1]
-    unwarped, inside = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], np.float32)
-    for triangle in piecewise.triangles():
-        corners = points[triangle].astype(np.float32)
-        matrix = cv2.getAffineTransform(MEAN_SHAPE[triangle] - np.float32(0.5), corners - np.float32(0.5))
-        mask = np.zeros(rgb.shape[:2], np.uint8)
-        cv2.fillConvexPoly(mask, np.round(corners - 0.5).astype(np.int32), (1,))
-        moved = cv2.warpAffine(warmth, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        unwarped[mask > 0], inside[mask > 0] = moved[mask > 0], 1
-    return blend(rgb, unwarped, inside)
 
 
 def strip(faces: list[NDArray[np.uint8]], weights: NDArray[np.float32], shown: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -105,7 +84,7 @@ def _frames(
     of_time = {float(times_s[at]): int(at) for at in shown}
     with Video(clip, frame_rate_hz=frame_rate_hz) as video:
         return [
-            (at, over_frame(sample.rgb, points[at], heat(spatial[at])))
+            (at, over_frame(sample.rgb, points[at].astype(np.float32), heat(spatial[at])))
             for sample in video.samples()
             if (at := of_time.get(sample.time_s)) is not None
         ]

@@ -207,7 +207,7 @@ def _faces(clip: Path, frame_rate_hz: float) -> dict[str, NDArray]:
     report = FaceReport()
     with (
         Video(clip, frame_rate_hz=frame_rate_hz) as video,
-        closing(align(video.samples(), report, patches=True)) as aligned,
+        closing(align(video.samples(), report, patches="grey")) as aligned,
     ):
         faces = list(aligned)
     report.check()

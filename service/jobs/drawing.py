@@ -8,7 +8,7 @@ import numpy as np
 
 from service.drawing import Drawing, Relations
 from service.reading import Picture
-from service.siam import SiamPicture
+from smile.attention import SiamPicture
 from smile.course import SmileCourse
 
 COURSE = "course"

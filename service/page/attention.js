@@ -37,9 +37,10 @@ function inWords({ years, intervals_overlap: overlap }, first, second) {
   return overlap === null ? apart : `${apart} Their intervals ${overlap ? "overlap" : "do not overlap: trust neither"}.`;
 }
 
-function face({ time_s: seconds, weight, heat }) {
+function face({ time_s: seconds, weight, frame, heat }) {
   const at = `${seconds.toFixed(2)} s`;
   return element("li", {},
+    element("img", { src: frame, width: 160, height: 160, alt: `The frame at ${at} under SIAM's attention` }),
     element("img", { src: heat, width: 114, height: 114, alt: `The face at ${at}, warped, under its attention` }),
     element("span", { className: "number", textContent: at }),
     element("span", { className: "hint number", textContent: `weight ${percent(weight)}` }));

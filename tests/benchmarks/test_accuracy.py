@@ -51,7 +51,7 @@ def test_siam_answers_warped_faces_as_the_service_does(videos: Path, tmp_path: P
     for graph in NETWORKS["siam"]:
         shutil.copytree(RELEASED / graph.name, alone / graph.name)
     with Video(videos / "face.mp4") as video:
-        patches = [face.patch for face in align(video.samples(), FaceReport(), patches=True) if face.patch]
+        patches = [face.patch for face in align(video.samples(), FaceReport(), patches="grey") if face.patch]
     np.savez(tmp_path / "face.npz", faces=np.stack(list(frontal_faces(patches))))
     answers = asyncio.run(answer_crops(alone, [tmp_path / "face.npz"], "siam"))
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from smile.attention import APART_S, SHOWN
+from smile.frontal import PATCH_PX
 from smile.frontal_shape import SIDE_PX
 from tests import clips
 from tests.service.conftest import post
@@ -60,7 +61,7 @@ def test_what_there_is_not_of_a_network(client: httpx.Client, demo: bytes, route
 
 
 def test_picture_for_those_who_draw_themselves(client: httpx.Client, demo: bytes) -> None:
-    """`picture` adds a few warped faces, plain and under their heat, and changes nothing else."""
+    """`picture` adds a few warped faces, plain and under their heat, and frames under it, and changes nothing else."""
     plain, pictured = (post(client, demo, network="siam", picture=asked).json()["siam"] for asked in (False, True))
     shown = pictured.pop("picture")
     assert plain.pop("picture") is None and plain == pictured
@@ -73,6 +74,8 @@ def test_picture_for_those_who_draw_themselves(client: httpx.Client, demo: bytes
         face, heat = _decoded(frame["face"]), _decoded(frame["heat"])
         assert face.shape == (SIDE_PX, SIDE_PX) and heat.shape == (SIDE_PX, SIDE_PX, 3)
         assert face[0, 0] == heat[0, 0].max() == 0 and face[57, 57] > 0
+        frame_of_clip = _decoded(frame["frame"])
+        assert frame_of_clip.shape == (PATCH_PX, PATCH_PX, 3) and frame_of_clip[:, 0].std() > 5
 
 
 def test_mirrored_faces_are_turned_back(client: httpx.Client) -> None:
@@ -83,8 +86,9 @@ def test_mirrored_faces_are_turned_back(client: httpx.Client) -> None:
         post(client, clips.clip_bytes(shown), network="siam", picture=True, mirrored=mirrored).json()
         for shown, mirrored in ((frames, False), (turned, True))
     ]
-    plain, back = (_decoded(body["siam"]["picture"][0]["face"]).astype(float) for body in bodies)
-    assert np.abs(plain - back).mean() < np.abs(plain - back[:, ::-1]).mean() / 2
+    for part in ("face", "frame"):
+        plain, back = (_decoded(body["siam"]["picture"][0][part]).astype(float) for body in bodies)
+        assert np.abs(plain - back).mean() < np.abs(plain - back[:, ::-1]).mean() / 2
 
 
 def _decoded(uri: str) -> NDArray[np.uint8]:

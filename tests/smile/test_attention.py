@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 
 from smile import attention_figure, svg
-from smile.attention import APART_S, SHOWN, heat, most_attended, over_face
+from smile.attention import (
+    APART_S,
+    CELL_STEP_PX,
+    FIRST_CELL_PX,
+    SHOWN,
+    SiamPicture,
+    heat,
+    most_attended,
+    over_face,
+    over_frame,
+)
 from smile.course import SmileCourse
-from smile.frontal_shape import SIDE_PX
+from smile.frontal import PATCH_PX, turned_points
+from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
 
 TIMES = np.arange(50) / 25
 COURSE = SmileCourse(True, onset_s=0.4, apex_s=1.0, offset_s=None, baseline=0.5, amplitude=0.2)
@@ -40,6 +51,27 @@ def test_heat_lies_on_the_face_alone() -> None:
     assert drawn[57, 57].sum() > drawn[57, 10].sum() > 0
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_unwarped_heat_lies_where_the_cell_looks(mirrored: bool) -> None:
+    """On a face in a frame the brightest place is the one that the warp takes the cell from; beside it nothing."""
+    cells = np.zeros((10, 10), np.float32)
+    cells[3, 2] = 1
+    points = in_a_frame(MEAN_SHAPE)
+    there = in_a_frame(np.array([(FIRST_CELL_PX + 2 * CELL_STEP_PX, FIRST_CELL_PX + 3 * CELL_STEP_PX)]))[0]
+    frame = np.full((PATCH_PX, PATCH_PX, 3), 40, np.uint8)
+    if mirrored:
+        points, cells, there = turned_points(points), cells[:, ::-1], (PATCH_PX - there[0], there[1])
+    drawn = over_frame(frame, points, heat(cells)).astype(int).sum(axis=-1)
+    y, x = np.unravel_index(drawn.argmax(), drawn.shape)
+    assert np.hypot(x + 0.5 - there[0], y + 0.5 - there[1]) < CELL_STEP_PX
+    assert (drawn[0] == 120).all() and (drawn[:, 0] == 120).all()
+
+
+def in_a_frame(points: np.ndarray) -> np.ndarray:
+    """Points of the warped face -> of a face that is turned and stretched."""
+    return np.asarray(points @ np.array([(0.85, 0.15), (-0.2, 1.0)]) + (40, 10), np.float32)
+
+
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_figure_says_what_the_numbers_say(count: int) -> None:
     """Time and weight of each face shown, moments of the smile, a bar for every frame; also of clips of few frames."""
@@ -47,10 +79,17 @@ def test_figure_says_what_the_numbers_say(count: int) -> None:
     weights = weights / weights.sum()
     shown = most_attended(times, weights)
     rng = np.random.default_rng(0)
-    faces = list(rng.integers(0, 256, (len(shown), SIDE_PX, SIDE_PX), np.uint8))
-    spatial = rng.random((len(shown), 10, 10), np.float32)
+    seen = SiamPicture(
+        times,
+        weights,
+        shown,
+        faces=rng.integers(0, 256, (len(shown), SIDE_PX, SIDE_PX), np.uint8),
+        frames=rng.integers(0, 256, (len(shown), PATCH_PX, PATCH_PX, 3), np.uint8),
+        points=np.repeat(MEAN_SHAPE[None] + 20, len(shown), axis=0),
+        spatial=rng.random((len(shown), 10, 10), np.float32),
+    )
     theme = svg.THEMES["dark"]
-    panel = attention_figure.attention(faces, spatial, shown, times, weights, COURSE, theme)
+    panel = attention_figure.attention(seen, COURSE, theme)
     root = ET.fromstring(svg.document([panel], theme))
     words = " ".join("".join(node.itertext()) for node in root.iter() if node.tag.endswith("text"))
     for at in shown:

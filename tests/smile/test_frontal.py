@@ -74,7 +74,11 @@ def test_any_affine_face_is_straightened() -> None:
 def test_the_landmarks_of_a_smile_come_to_rest() -> None:
     """A real clip: the mouth moves in the frames and the patches, not in the warped faces, which stay comparable."""
     report, patches = FaceReport(), []
-    with DEMO.open("rb") as clip, Video(clip) as video, closing(align(video.samples(), report, patches=True)) as faces:
+    with (
+        DEMO.open("rb") as clip,
+        Video(clip) as video,
+        closing(align(video.samples(), report, patches="grey")) as faces,
+    ):
         patches = [face.patch for face in faces if face.patch]
     assert len(patches) == report.frames_seen
     for patch, points in zip(patches, frontal.smoothed_points(patches), strict=True):
@@ -102,7 +106,7 @@ def test_patches_are_cut_only_when_asked_and_held_over_a_gap() -> None:
     frames[5] = np.full_like(frames[5], 90)
     clip = [Sample((k,), k / 25, frame) for k, frame in enumerate(frames)]
     assert all(face.patch is None for face in align(clip, FaceReport()))
-    faces = list(align(clip, FaceReport(), patches=True))
+    faces = list(align(clip, FaceReport(), patches="grey"))
     before, bridged = faces[4].patch, faces[5].patch
     assert faces[5].bridged and before and bridged
     assert np.array_equal(before.points, bridged.points) and bridged.pixels.std() < 1 < before.pixels.std()
@@ -110,7 +114,7 @@ def test_patches_are_cut_only_when_asked_and_held_over_a_gap() -> None:
 
 def test_a_long_clip_keeps_few_patches() -> None:
     """A thousand instants, two for each frame: at most MAX_SAMPLES of them, and one patch for each frame among them."""
-    (face,) = align([Sample((0,), 0.0, astronaut_frames(1)[0])], FaceReport(), patches=True)
+    (face,) = align([Sample((0,), 0.0, astronaut_frames(1)[0])], FaceReport(), patches="grey")
     sequence = Sequence()
     for k in range(0, 1000, 2):
         if instants := tuple(i for i in (k, k + 1) if is_kept(i, i)):
