@@ -5,7 +5,7 @@
 | file | holds |
 |---|---|
 | siam.json, siam.md, siam.html | S Tables 1-4, S Figures 6-8, tests |
-| success.svg, success.png | S Figure 7: how many clips have an error of at most so many years |
+| figure_6, figure_7, figure_8 | modules; clips with an error of at most so many years; ages with few clips left out |
 
 Predictions of the first network, made on the same folds, stand beside SIAM's where they are given.
 """
@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from smile.svg import Panel
 from training import evaluate, predictions, report, siam_curves, statistics, tables
 from training.predictions import Header, Prediction, PredictionsError
 from training.published import paper
 from training.report import Table
+from training.siam_curves import Curve
 from training.siam_methods import FROM, GUESS, PHASES, SIAM
 from training.tables import OURS, Results
 
@@ -151,10 +153,60 @@ def write(paths: Sequence[Path], folder: Path) -> None:
     warning = tables.warning(header)
     title = f"SIAM on {header.data_set}"
     report.write(folder, "siam", title, asdict(header), age_tables(header, items), warning)
-    results = tables.by_method(items)
-    curves = {name: rates(found) for method, name in NAMES.items() if (found := results.get(("age", method)))}
-    if curves:
-        siam_curves.write(folder / "success", curves, YEARS, header)
+    draw(header, tables.by_method(items), folder)
+
+
+def draw(header: Header, results: Results, folder: Path) -> None:
+    """S Figures 6 to 8, of the methods that were run."""
+    note = siam_curves.place_of(header)
+    for table, of in FIGURES.items():
+        if drawn := of(results, table, note):
+            siam_curves.write(folder / table.removeprefix("S ").replace(" ", "_").lower(), drawn)
+
+
+def modules_figure(results: Results, table: str, note: str) -> Panel | None:
+    """Bars of our error and marks of the printed one."""
+    rows = {}
+    for row in paper()["tables"][table]["rows"]:
+        mean = statistics.mean(results.get(("age", row["method"]), []))
+        rows[row["name"]] = (None if mean is None else mean.value, row["values"]["all"])
+    if all(ours is None for ours, _ in rows.values()):
+        return None
+    return siam_curves.bars("Age, modules added one after another", note, rows)
+
+
+def success_figure(results: Results, table: str, note: str) -> Panel | None:
+    curves = [
+        Curve(name, YEARS, rates(found)) for method, name in NAMES.items() if (found := results.get(("age", method)))
+    ]
+    title = "Clips with an error of at most so many years"
+    return siam_curves.lines(title, note, curves, "years", lambda share: f"{100 * share:.0f} %") if curves else None
+
+
+def least_figure(results: Results, table: str, note: str) -> Panel | None:
+    """Errors on the ages of which there are so many clips at least; a method has a point where it was run."""
+    kept = {
+        least: {item.clip for item in found}
+        for method, least in FROM.items()
+        if (found := results.get(("age", method)))
+    }
+    of = {"trained on these": None, "trained on all": SIAM, NAMES[OURS]: OURS}
+    curves = []
+    for name, method in of.items():
+        means = {
+            least: statistics.mean(
+                [item for item in results.get(("age", method or f"{SIAM}_from_{least}"), []) if item.clip in clips]
+            )
+            for least, clips in kept.items()
+        }
+        points = {least: mean.value for least, mean in means.items() if mean}
+        if points:
+            curves.append(Curve(name, tuple(points), tuple(points.values())))
+    title = "Error on ages with so many clips at least, in years"
+    return siam_curves.lines(title, note, curves, "clips of each age, at least", "{:.1f}".format) if curves else None
+
+
+FIGURES = {"S Figure 6": modules_figure, "S Figure 7": success_figure, "S Figure 8": least_figure}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

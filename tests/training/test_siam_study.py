@@ -11,6 +11,7 @@ from training import predictions, siam_plan, siam_study, siam_tables
 from training.predictions import Header, Prediction
 from training.siam_methods import GUESS, METHODS, PHASES, SIAM
 from training.siam_tables import rates
+from training.tables import by_method
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,11 +42,26 @@ def test_tiny_study_runs_to_tables_and_repeats_nothing(tmp_path: Path) -> None:
     assert "(48)" in tables["S Table 1"]["caption"] and "(24)" in tables["S Table 4"]["caption"]
     assert [row["status"] for row in tables["S Table 4"]["records"]][-1] == "not run"  # no disgust in these data
     assert all("another data set than ours" in tables[name]["caption"] for name in tables if "Figure" in name)
-    assert (out / "tables/success.png").stat().st_size > 5_000
+    assert all((out / f"tables/figure_{number}.png").stat().st_size > 5_000 for number in (6, 7))
+    assert not (out / "tables/figure_8.png").exists()
+    modules = (out / "tables/figure_6.svg").read_text()
+    ours = {row["name"]: row["columns"]["all"]["ours"] for row in tables["S Figure 6"]["records"]}
+    assert f"{ours['with temporal attention']['value']:.2f} (printed 4.74)" in modules
+    assert "not run (printed 4.93)" in modules
     stamps = [path.stat().st_mtime_ns for path in files]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr[-3000:]
     assert [path.stat().st_mtime_ns for path in files] == stamps
+
+
+def test_figure_8_compares_the_same_clips() -> None:
+    """Where one of two clips is of an age that is left, only its answers count; what was not run has no line."""
+    label = ("s", 30, "male", "posed", 0, "age")
+    answers = [("a", SIAM, 31.0), ("b", SIAM, 50.0), ("a", "siam_from_5", 34.0)]
+    items = [Prediction(clip, *label, method, years) for clip, method, years in answers]
+    figure = siam_tables.least_figure(by_method(items), "S Figure 8", "drawn")
+    assert figure is not None
+    assert "trained on these: 4.0 at 5. trained on all: 1.0 at 5." in figure.description and "FDIN" not in figure.body
 
 
 def test_success_counts_what_is_exact_and_ends_at_all() -> None:
