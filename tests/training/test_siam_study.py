@@ -3,13 +3,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from networks.siam_config import siam_config
 from tests.training import planted_faces
-from training import predictions, siam_plan, siam_study, siam_tables
+from training import datasets, predictions, siam_plan, siam_search, siam_study, siam_tables
 from training.predictions import Header, Prediction
+from training.run_config import ConfigError
 from training.siam_methods import GUESS, METHODS, PHASES, SIAM
+from training.siam_plan import SiamPlan
 from training.siam_tables import rates
 from training.tables import by_method
 
@@ -71,18 +76,41 @@ def test_success_counts_what_is_exact_and_ends_at_all() -> None:
     assert [round(share * 3) for share in shares] == [1, 1] + 13 * [2] + [3]
 
 
+def _plan(arguments: list[str], methods: list[str] | None = None) -> SiamPlan:
+    return siam_plan.plan_of(siam_plan.parser("siam_study", "").parse_args(arguments), methods)
+
+
+def test_search_chooses_by_validation_for_each_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fold takes the option with the least validation error, nothing is run twice, and a study takes them over."""
+    planted_faces.make(tmp_path)
+    monkeypatch.setattr(siam_search, "OPTIONS", {"dropout": (0.0, 0.4), "l2": (1e-4, 5e-3)})
+    plan = replace(siam_plan.TINY, frame_rate_hz=planted_faces.RATE_HZ, methods=(SIAM,))
+    out, cache, data = tmp_path / "search", tmp_path / "cache", tmp_path / "clips.csv"
+    best = siam_search.search(plan, data, out, cache, 2)
+    tried = json.loads((out / "search.json").read_text())["tried"]
+    assert len(tried) == len(list((out / "runs").rglob("predictions.jsonl"))) == 2 * 3
+    for fold in range(2):
+        least = min((one for one in tried if one["fold"] == fold), key=lambda one: one["validation_mae_years"])
+        assert best[str(fold)] == {name: least[name] for name in siam_search.OPTIONS}
+    settings = siam_plan.settings_of(out / "search.json", plan, datasets.read(data))
+    run = siam_study.runs(plan, data, tmp_path, cache, settings)[1]
+    assert (run.network.dropout, run.optimisation.l2) == (best["1"]["dropout"], best["1"]["l2"])
+    with pytest.raises(ConfigError, match="other folds"):
+        siam_plan.settings_of(out / "search.json", replace(plan, seed=1), datasets.read(data))
+
+
 def test_a_study_can_be_made_smaller_in_every_way() -> None:
     """What is given replaces the plan's, zero included; what is not given stays; every method keeps its change."""
     least = ["--data", "d", "--out", "o"]
-    assert siam_study.plan_of(siam_study.parse(least)) == siam_plan.FULL
-    assert siam_study.plan_of(siam_study.parse([*least, "--tiny"])) == siam_plan.TINY
-    shrunk = ["--width", "small", "--folds", "5", "--seed", "3", "--schedule", "cosine", "--methods", "siam_mediate"]
-    plan = siam_study.plan_of(siam_study.parse([*least, *shrunk]))
+    assert _plan(least) == siam_plan.FULL
+    assert _plan([*least, "--tiny"]) == siam_plan.TINY
+    shrunk = ["--width", "small", "--folds", "5", "--seed", "3", "--schedule", "cosine"]
+    plan = _plan([*least, *shrunk], ["siam_mediate"])
     network = plan.network(*plan.methods)
     assert (network.channels, network.features, network.mechanism) == ((8, 16, 16), 32, "mediate")
     assert (plan.folds, plan.seed, plan.optimisation.schedule) == (5, 3, "cosine")
     assert plan.optimisation.epochs == siam_plan.FULL.optimisation.epochs
-    wide = siam_study.plan_of(siam_study.parse([*least, "--tiny", "--width", "compact", "--seed", "0"]))
+    wide = _plan([*least, "--tiny", "--width", "compact", "--seed", "0"])
     assert wide.network(SIAM) == siam_config("compact") and wide.seed == 0
 
 

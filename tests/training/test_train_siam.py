@@ -16,7 +16,7 @@ from networks import checkpoint
 from networks.siam_config import SiamConfig
 from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
-from training import predictions, protocol, siam_plan, siam_study, train, train_siam
+from training import predictions, protocol, siam_plan, siam_record, train, train_siam
 from training.module import LossNotFinite
 from training.protocol import Leak, ProtocolError
 from training.run_config import ConfigError
@@ -108,7 +108,7 @@ def test_a_recording_on_two_sides_is_not_trained_on(tmp_path: Path) -> None:
     run = config(tmp_path, "run")
     plan = replace(siam_plan.TINY, methods=("siam",), frame_rate_hz=planted_faces.RATE_HZ)
     everyone = {clip.name for clip in dataset.clips}
-    siam_study.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+    siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache")
     faces = faces_of(known.path, tmp_path / "cache", planted_faces.RATE_HZ)
     path = cached(other.path, tmp_path / "cache", planted_faces.RATE_HZ)
     with np.load(path) as arrays:
@@ -117,12 +117,12 @@ def test_a_recording_on_two_sides_is_not_trained_on(tmp_path: Path) -> None:
     with pytest.raises(Leak, match=both):
         train_siam.run(run)
     with pytest.raises(Leak, match=both):
-        siam_study.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+        siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache")
     simulated = replace(dataset, simulated=True)
-    siam_study.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+    siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache")
     other.path.write_bytes(known.path.read_bytes())
     with pytest.raises(Leak, match=both):
-        siam_study.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+        siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache")
     assert not (tmp_path / "run/checkpoints").exists()
 
 

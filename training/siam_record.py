@@ -1,0 +1,72 @@
+"""What a study of SIAM, or a search for its settings, keeps of itself, and which clips it may use."""
+
+import json
+import sys
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from smile.errors import SmileError
+from training import parallel, protocol, run_config
+from training.datasets import Dataset
+from training.run_config import ConfigError
+from training.siam_faces import FaceClips, cached, same_recordings
+from training.siam_plan import SiamPlan
+
+
+@dataclass
+class Record:
+    """A JSON file: what was asked for, by which command and commit, and what was found."""
+
+    path: Path
+    fields: dict[str, Any]
+
+    @classmethod
+    def begin(cls, path: Path, plan: SiamPlan, dataset: Dataset, **more: Any) -> "Record":
+        """Raises ConfigError where the file is of another plan, other data or other `more`."""
+        asked = {"plan": asdict(plan), "data": {"name": dataset.name, "digest": dataset.digest}, **more}
+        fields: dict[str, Any] = json.loads(json.dumps(asked))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if differing := [name for name in fields if before.get(name) != fields[name]]:
+                what = f"{path.parent} holds another {path.stem}"
+                raise ConfigError(f"{what}: {', '.join(differing)} differ; choose another --out")
+            fields = before
+        command = " ".join([f"python -m training.siam_{path.stem}", *sys.argv[1:]])
+        return cls(path, fields | {"command": command, "commit": run_config.commit()})
+
+    def save(self, **found: Any) -> None:
+        self.fields |= found
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        partial.write_text(json.dumps(self.fields, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.path)
+
+    def usable(self, plan: SiamPlan, dataset: Dataset, cache: Path, processes: int | None) -> frozenset[str]:
+        """Fill the cache; the clips that the service would answer. Raises Leak, and what reading clips may."""
+        if "refused" not in self.fields:
+            jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
+            found = parallel.run_all(_prepare, jobs, "faces", processes)
+            self.save(refused={name: problem for name, problem in sorted(found) if problem})
+        kept = frozenset(clip.name for clip in dataset.clips) - frozenset(self.fields["refused"])
+        check_leaks(plan, dataset, kept, cache)
+        return kept
+
+
+def check_leaks(plan: SiamPlan, dataset: Dataset, usable: Collection[str], cache: Path) -> None:
+    """Raises Leak where a recording is on two sides of a fold."""
+    clips = tuple(clip for clip in dataset.clips if clip.name in usable)
+    twins = same_recordings(FaceClips(clips, cache, plan.frame_rate_hz), simulated=dataset.simulated)
+    split = protocol.split(dataset, plan.folds, plan.seed)
+    for fold in range(plan.folds):
+        protocol.check_leaks(split.sides(dataset, fold), twins)
+
+
+def _prepare(job: tuple[str, Path, Path, float]) -> tuple[str, str]:
+    name, path, cache, frame_rate_hz = job
+    try:
+        cached(path, cache, frame_rate_hz)
+    except SmileError as error:
+        return name, str(error)
+    return name, ""
