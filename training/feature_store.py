@@ -90,6 +90,11 @@ class Features:
         """(CROPS, 96, 96, 3) uint8 RGB, evenly spaced over the stretch."""
         return self._details(clip)["crops"]
 
+    def times_s(self, clip: Clip) -> NDArray[np.float64]:
+        """(T,) presentation times."""
+        times: NDArray[np.float64] = self._details(clip)["times_s"]
+        return times
+
     def course(self, clip: Clip) -> SmileCourse:
         details = self._details(clip)
         return smile_course(details["times_s"], details["mouth_ratios"])
