@@ -47,6 +47,9 @@ class NetworkConfig:
         for field, allowed in (("trait", TRAITS), ("ablation", ABLATIONS), ("fc1_activation", ("relu", "linear"))):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, not one of {', '.join(allowed)}")
+        for field in ("fc1_dropout", "lstm_dropout", "relation_dropout", "estimator_dropout"):
+            if not 0 <= getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)!r}, not a rate from 0 to below 1")
         object.__setattr__(self, "relation", tuple(self.relation))  # JSON gives lists
         object.__setattr__(self, "estimator", tuple(self.estimator))
         object.__setattr__(self, "frame_channels", tuple(self.frame_channels))

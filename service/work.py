@@ -44,7 +44,10 @@ TOP = "How many relations to list, or `all`. Default 5."
 TRAITS = "Which traits to answer; repeat or separate by commas. Default: all that are offered."
 MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
 EXPLAIN = "Also measure what zeroing each region and each pair does to the answer."
-PICTURE = "Also give what figures are drawn from: the aligned face at the apex, and the mouth at every instant."
+PICTURE = (
+    "Also give what figures are drawn from: the aligned face at the apex, and the mouth at every instant; of SIAM the "
+    "most attended frames and warped faces, under their heat."
+)
 NETWORK = "Which network reads the clip: the interpreter (`fdin`, the default), SIAM (`siam`, age alone), or both."
 DEFAULT_TOP = 5
 

@@ -13,6 +13,8 @@ from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
 
 CELL_STEP_PX, FIRST_CELL_PX = 8.0, 17.5
 """The cells of the map after the second convolution look at 35x35 pixels each, this far apart."""
+CELLS = {26: (5.5, 4.0), 10: (FIRST_CELL_PX, CELL_STEP_PX), 8: (25.5, 8.0)}
+"""Side of the map after each convolution -> centre of its first cell and step, in pixels of the warped face."""
 STRENGTH = 0.55
 """Share of the colours in the blend."""
 SHOWN = 4
@@ -76,14 +78,15 @@ def most_attended(times_s: NDArray[np.float64], weights: NDArray[np.float32]) ->
 
 
 def heat(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
-    """(10, 10) attention -> (114, 114) float32 on the scale 0-1 of its own range."""
+    """(10, 10) attention, or of another side of CELLS, -> (114, 114) float32 on the scale 0-1 of its own range."""
     wide = spread(attention, sigma_px)
     return np.asarray((wide - wide.min()) / max(float(np.ptp(wide)), 1e-9), np.float32)
 
 
 def spread(attention: NDArray[np.float32], sigma_px: float = CELL_STEP_PX) -> NDArray[np.float32]:
     """(10, 10) attention -> (114, 114) float32: each pixel the mean of the cells, by Gaussians around their centres."""
-    cells = FIRST_CELL_PX + CELL_STEP_PX * np.arange(attention.shape[0])
+    first, step = CELLS[attention.shape[0]]
+    cells = first + step * np.arange(attention.shape[0])
     pixels = np.arange(SIDE_PX) + 0.5
     near = np.exp(-0.5 * np.square((pixels[:, None] - cells) / sigma_px))
     near /= near.sum(axis=1, keepdims=True)
@@ -109,11 +112,19 @@ def over_frame(rgb: NDArray[np.uint8], points: NDArray[np.float32], warmth: NDAr
     unwarped, inside = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], np.float32)
     for triangle in piecewise.triangles():
         corners = np.asarray(points[triangle], np.float32)
-        matrix = cv2.getAffineTransform(MEAN_SHAPE[triangle] - np.float32(0.5), corners - np.float32(0.5))
-        mask = np.zeros(rgb.shape[:2], np.uint8)
-        cv2.fillConvexPoly(mask, np.round(corners - 0.5).astype(np.int32), (1,))
-        moved = cv2.warpAffine(warmth, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        unwarped[mask > 0], inside[mask > 0] = moved[mask > 0], 1
+        corners -= np.float32(0.5)
+        left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, size)
+        right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, 0, size)
+        if left == right or top == bottom:
+            continue
+        corners -= np.array((left, top), np.float32)
+        box = int(right - left), int(bottom - top)
+        matrix = cv2.getAffineTransform(MEAN_SHAPE[triangle] - np.float32(0.5), corners)
+        mask = np.zeros(box[::-1], np.uint8)
+        cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), (1,))
+        moved = cv2.warpAffine(warmth, matrix, box, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        places = np.s_[top:bottom, left:right]
+        unwarped[places][mask > 0], inside[places][mask > 0] = moved[mask > 0], 1
     return blend(rgb, unwarped, inside)
 
 

@@ -16,8 +16,8 @@ FACE = (WIDTH - 2 * MARGIN - (SHOWN - 1) * GAP) / SHOWN
 
 
 def attention(seen: SiamPicture, smile: SmileCourse, theme: Theme) -> Panel:
-    """Frames and, below, the warped faces under their heat; then the weight of every frame as bars over time, dark for
-    those shown."""
+    """Frames and, below, the warped faces under their heat; then the weight of every frame as bars over time, orange
+    for those shown."""
     times_s, weights, shown = seen.times_s, seen.temporal, seen.shown
     title = "SIAM: what it looked at"
     equal = 1 / len(weights)

@@ -1,5 +1,6 @@
 """Opening a file of unknown origin: which containers are read, what a header may claim, how it is decoded."""
 
+import io
 from typing import BinaryIO
 
 import av
@@ -28,6 +29,8 @@ FRAME_THREADS_ABOVE_PX = 1920 * 1088
 
 def open_container(file: BinaryIO, options: dict[str, str]) -> InputContainer:
     """Open a container that can reach nothing but `file`: known formats only, no protocol, no nested file."""
+    if not file.seek(0, io.SEEK_END):
+        raise UnreadableVideo(f"This file is empty. {READABLE}")
     file.seek(0)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", **options}
     try:

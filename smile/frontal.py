@@ -1,8 +1,8 @@
 """SIAM's alignment of its own (SPEC B3): smoothed landmarks, every frame warped onto the mean frontal shape.
 
 The tracks can be smoothed only when the clip has been read, and frames are gone by then. So each sampled frame leaves a
-small upright patch around the face with its landmarks, 27 KB; as many patches are kept as samples (at most
-smile.sampling.MAX_SAMPLES), and when the stretch is known its tracks are smoothed and the patches are warped.
+small upright patch around the face with its landmarks, 27 KB (104 KB in colour); as many patches are kept as samples
+(at most smile.sampling.MAX_SAMPLES), and when the stretch is known its tracks are smoothed and the patches are warped.
 """
 
 from collections.abc import Iterator, Sequence

@@ -27,7 +27,7 @@ class Sequence:
     """Features by grid instant, thinned as the clip grows, so that at most MAX_SAMPLES and one block are held.
 
     With `keep_crops` the aligned crop of each is held as well, 27 KB beside the 37 KB of its features. Patches, 27 KB,
-    are held of faces that have them.
+    or 104 KB with colours, are held of faces that have them.
     """
 
     def __init__(self, *, keep_crops: bool = False) -> None:

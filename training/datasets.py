@@ -5,19 +5,20 @@
       .../*_Subject_Details.txt (optional)   videos/a.mp4,s1,34,female,spontaneous
       .../videos/*.mp4
 
-A set with a simulated.json in its folder is simulated: it says so in its name, everywhere and always.
+A set with a simulated.json in its folder, or beside it, is simulated: it says so in its name, everywhere and always.
 """
 
 import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from smile.tensors import GENDERS
+from training.listing import DatasetError as DatasetError
+from training.listing import at_line, check_text, fields_of, files_of, lines_of, some, whole
 
 Kind = Literal["posed", "spontaneous"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -27,17 +28,13 @@ AGE_GROUPS = ((8, 12), (13, 19), (20, 36), (37, 65), (66, None))
 """First and last year of the papers' age groups (SPEC A5)."""
 YOUNG_MAX = 19
 """Last year of the papers' younger half (SPEC A8)."""
+OLDEST = 120
+"""Years; more is a slip of the pen."""
 SIMULATED = "simulated.json"
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
 """In the folder of UvA-NEMO's videos such files must be listed, upper case or lower."""
 COLUMNS = ("clip", "subject", "age", "gender", "kind")
-_SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
-_QUOTED = re.compile(r'"([^"]*)"')
 _UVA_CLIP = re.compile(r"(\d{3})_([a-z]+)_([a-z]+)_(\d+)(\.mp4)?", re.IGNORECASE)
-
-
-class DatasetError(ValueError):
-    """A listing that cannot be trusted. The message names the file, and the line where there is one."""
 
 
 @dataclass(frozen=True)
@@ -119,33 +116,36 @@ def read_uva_nemo(root: Path) -> Dataset:
     Raises DatasetError.
     """
     details = _only(root, "*_File_Details.txt")
+    videos = details.parent / "videos"
+    there = {path.name.lower(): path for path in files_of(videos.glob("*"))}
     clips: list[tuple[int, Clip]] = []
     expressions: set[str] = set()
-    for number, line in enumerate(_lines(details), start=1):
+    for number, line in enumerate(lines_of(details), start=1):
         if not re.match(r'"?\d{3}_', line):
-            if clips and line:
-                raise _at(details, number, f"a line among the clips that names none: {line[:60]!r}")
+            if line and (clips or re.match(r'"?\d+_', line)):
+                raise at_line(details, number, f"a line among the clips that names none: {line[:60]!r}")
             continue
-        fields = _fields(line)
+        check_text(details, number, line)
+        fields = fields_of(line)
         named = _UVA_CLIP.fullmatch(fields[0])
         if named is None or len(fields) < 5:
-            raise _at(
+            raise at_line(
                 details,
                 number,
                 f"{line[:60]!r} is not: file name, subject, gender, age, deliberate or spontaneous, separated by tabs",
             )
         code, kind, expression, _, suffix = named.groups()
         file, subject, gender, age, listed_kind = fields[0] + ("" if suffix else ".mp4"), *fields[1:5]
-        if _whole(subject) != int(code) or listed_kind.lower() != kind.lower():
-            raise _at(details, number, f"{file} is listed as of subject {subject}, {listed_kind}")
+        if whole(subject) != int(code) or listed_kind.lower() != kind.lower():
+            raise at_line(details, number, f"{file} is listed as of subject {subject}, {listed_kind}")
         expressions.add(expression.lower())
-        path = details.parent / "videos" / file
+        path = there.get(file.lower(), videos / file)
         clips.append((number, _clip(details, number, file, path, code, age, gender, UVA_KINDS.get(kind.lower()))))
     if not clips:
         raise DatasetError(f"{details}: no line begins with a clip's name, such as 001_deliberate_smile_2.mp4")
     if len(expressions) != 1:
         raise DatasetError(f"{details}: clips of several expressions: {', '.join(sorted(expressions))}")
-    _check_extra(details.parent / "videos", clips)
+    _check_extra(videos, clips)
     _check_subject_details(details.parent, clips)
     return _dataset(details, clips, f"UvA-NEMO {expressions.pop().capitalize()}", root)
 
@@ -159,12 +159,14 @@ def read_manifest(path: Path, name: str | None = None) -> Dataset:
     Clips are paths, absolute or relative to the manifest. Comma, semicolon and tab are understood as separators.
     Raises DatasetError.
     """
-    lines = _lines(path)
+    lines = lines_of(path)
     header = lines[0] if lines else ""
     separator = max(",;\t", key=header.count)
     columns = [column.strip().strip('"').lower() for column in header.split(separator)]
     if missing := [column for column in COLUMNS if column not in columns]:
-        raise _at(path, 1, f"no column {', '.join(missing)} in the header {header[:80]!r}")
+        raise at_line(path, 1, f"no column {', '.join(missing)} in the header {header[:80]!r}")
+    if twice := [column for column in COLUMNS if columns.count(column) > 1]:
+        raise at_line(path, 1, f"several columns {', '.join(twice)} in the header {header[:80]!r}")
     clips = []
     reader = csv.reader(lines[1:], delimiter=separator)
     for fields in reader:
@@ -172,7 +174,8 @@ def read_manifest(path: Path, name: str | None = None) -> Dataset:
         if not any(fields):
             continue
         if len(fields) != len(columns):
-            raise _at(path, number, f"{len(fields)} fields where the header has {len(columns)}")
+            raise at_line(path, number, f"{len(fields)} fields where the header has {len(columns)}")
+        check_text(path, number, "".join(fields))
         row = dict(zip(columns, (field.strip() for field in fields), strict=True))
         kind = next((kind for kind in KINDS if kind == row["kind"].lower()), None)
         clip = _clip(
@@ -188,35 +191,41 @@ def _clip(
     file: Path, number: int, name: str, path: Path, subject: str, age: str, gender: str, kind: Kind | None
 ) -> Clip:
     if not name or not subject:
-        raise _at(file, number, "a clip without name or subject")
-    years = _whole(age)
-    if years is None:
-        raise _at(file, number, f"age {age!r} of {name} is not a whole number of years")
+        raise at_line(file, number, "a clip without name or subject")
+    years = whole(age)
+    if years is None or years > OLDEST:
+        raise at_line(file, number, f"age {age!r} of {name} is not a whole number of years from 0 to {OLDEST}")
     if gender.lower() not in GENDERS:
-        raise _at(file, number, f"gender {gender!r} of {name} is not one of {', '.join(GENDERS)}")
+        raise at_line(file, number, f"gender {gender!r} of {name} is not one of {', '.join(GENDERS)}")
     if kind is None:
-        raise _at(file, number, f"the kind of {name} is not one of {', '.join(KINDS)} (or deliberate, in UvA-NEMO)")
+        raise at_line(file, number, f"the kind of {name} is not one of {', '.join(KINDS)} (or deliberate, in UvA-NEMO)")
     return Clip(name, path, subject, years, gender.lower(), kind)
 
 
 def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path) -> Dataset:
     """Check what only the whole listing shows, and give the set its name."""
     names: dict[str, int] = {}
+    files: dict[Path, int] = {}
     people: dict[str, tuple[int, Clip]] = {}
     for number, clip in clips:
         if clip.name in names:
-            raise _at(listing, number, f"{clip.name} is listed already in line {names[clip.name]}")
+            raise at_line(listing, number, f"{clip.name} is listed already in line {names[clip.name]}")
         names[clip.name] = number
+        if (file := clip.path.resolve()) in files:
+            raise at_line(listing, number, f"{clip.name} is the file of line {files[file]}")
+        files[file] = number
         first, other = people.setdefault(clip.subject, (number, clip))
         for label in ("age", "gender"):
             if getattr(other, label) != getattr(clip, label):
                 values = f"{getattr(other, label)} in line {first}, {getattr(clip, label)} here"
-                raise _at(listing, number, f"subject {clip.subject} has two {label}s: {values}")
+                raise at_line(listing, number, f"subject {clip.subject} has two {label}s: {values}")
     if absent := [(number, clip) for number, clip in clips if not clip.path.is_file()]:
         number, clip = absent[0]
-        raise _at(listing, number, f"{clip.path} does not exist; {len(absent)} of {len(clips)} clips are missing")
+        names_absent = some(clip.name for _, clip in absent)
+        raise at_line(listing, number, f"{clip.path} does not exist; of {len(clips)} there are missing {names_absent}")
     ordered = tuple(sorted((clip for _, clip in clips), key=lambda clip: clip.name))
-    simulation = next((path for folder in (listing.parent, root) if (path := folder / SIMULATED).is_file()), None)
+    marks = (folder / SIMULATED for folder in (listing.parent, root, root.resolve().parent))
+    simulation = next((path for path in marks if path.is_file()), None)
     return Dataset(_simulated_name(simulation) if simulation else name, ordered, simulation is not None)
 
 
@@ -231,59 +240,28 @@ def _simulated_name(path: Path) -> str:
 
 def _check_extra(videos: Path, clips: list[tuple[int, Clip]]) -> None:
     listed = {clip.path.name for _, clip in clips}
-    there = (path for path in _files(videos.glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES)
+    there = (path for path in files_of(videos.glob("*")) if path.suffix.lower() in VIDEO_SUFFIXES)
     extra = [path.name for path in there if path.name not in listed]
     if extra:
-        raise DatasetError(f"{videos}: {_some(extra)} not in the details file")
+        raise DatasetError(f"{videos}: {some(extra)} not in the details file")
 
 
 def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
     """Where the database's list of subjects is there, it must tell the same ages and genders."""
     people = {int(clip.subject): clip for _, clip in clips}
-    for file in _files(folder.glob("*_Subject_Details.txt")):
-        for number, line in enumerate(_lines(file), start=1):
-            fields = _fields(line)
-            code = _whole(fields[0])
+    for file in files_of(folder.glob("*_Subject_Details.txt")):
+        for number, line in enumerate(lines_of(file), start=1):
+            fields = fields_of(line)
+            code = whole(fields[0])
             if len(fields) < 3 or code not in people:
                 continue
             clip = people[code]
-            if (fields[1].lower(), _whole(fields[2])) != (clip.gender, clip.age):
-                raise _at(file, number, f"subject {clip.subject} is {clip.gender}, {clip.age} in the list of clips")
+            if (fields[1].lower(), whole(fields[2])) != (clip.gender, clip.age):
+                raise at_line(file, number, f"subject {clip.subject} is {clip.gender}, {clip.age} in the list of clips")
 
 
 def _only(root: Path, pattern: str) -> Path:
-    found = _files(root.rglob(pattern))
+    found = files_of(root.rglob(pattern))
     if len(found) != 1:
         raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected")
     return found[0]
-
-
-def _files(found: Iterable[Path]) -> list[Path]:
-    """Sorted, without the ._ file that macOS leaves beside each file on a foreign disk."""
-    return sorted(path for path in found if not path.name.startswith("._"))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
-
-
-def _fields(line: str) -> list[str]:
-    return _SEPARATORS.split(_QUOTED.sub(r"\1", line))
-
-
-def _whole(text: str) -> int | None:
-    """The number that 34, 034 and 34.0 say; None for 34.5 and anything else."""
-    found = re.fullmatch(r"(\d{1,3})(\.0+)?", text)
-    return int(found[1]) if found else None
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return f"{len(names)} clips ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
-
-
-def _at(path: Path, line: int, problem: str) -> DatasetError:
-    return DatasetError(f"{path}:{line}: {problem}")

@@ -90,6 +90,11 @@ class Features:
         """(CROPS, 96, 96, 3) uint8 RGB, evenly spaced over the stretch."""
         return self._details(clip)["crops"]
 
+    @property
+    def content(self) -> str:
+        """16 hex digits over what is in the files of the clips, which names and labels do not tell."""
+        return hashlib.sha256(json.dumps(sorted(self.digests.items())).encode()).hexdigest()[:16]
+
     def times_s(self, clip: Clip) -> NDArray[np.float64]:
         """(T,) presentation times."""
         times: NDArray[np.float64] = self._details(clip)["times_s"]

@@ -137,6 +137,8 @@ def _work(job: tuple[Path, Path]) -> bool:
         with _whole(stem.with_suffix(".json")) as file:
             file.write(json.dumps({"code": error.code, "message": str(error), "clip": clip.name}).encode())
         return False
+    except OSError as error:
+        raise FeatureError(f"{clip} cannot be read ({error}). What is finished is kept: run again") from error
     with _whole(stem.with_suffix(".npy")) as file:
         np.save(file, stretch.features)
     with _whole(stem.with_suffix(".npz")) as file:
@@ -155,8 +157,8 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         free = shutil.disk_usage(path.parent).free / 2**20
         raise FeatureError(
-            f"{path} cannot be written ({error.strerror}); {free:.0f} MiB are free. What is finished is kept: make "
-            "room and run again"
+            f"{path} cannot be written ({error.strerror or error}); {free:.0f} MiB are free. What is finished is kept: "
+            "make room and run again"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -181,7 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         dataset = datasets.read(options.data)
         found = prepare(dataset, options.backbone, options.cache, options.frame_rate, options.processes)
-    except (DatasetError, FeatureError, WorkerDied, checkpoint.CheckpointError) as error:
+    except (DatasetError, FeatureError, WorkerDied, checkpoint.CheckpointError, OSError) as error:
         sys.exit(f"error: {error}")
     instants = sum(found.frame_counts.values())
     print(f"{found.dataset.name}: {len(found.dataset.clips)} clips, {instants} instants, in {found.folder}")

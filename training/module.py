@@ -39,6 +39,20 @@ def check_schedule(name: str) -> None:
         raise ValueError(f"schedule is {name!r}, not one of {', '.join(get_args(Schedule))}")
 
 
+def check_at_least(settings: object, **least: float) -> None:
+    """Raises ValueError for the first field that is less."""
+    for name, value in least.items():
+        if not getattr(settings, name) >= value:
+            raise ValueError(f"{name} is {getattr(settings, name)}, not at least {value}")
+
+
+def check_above_zero(settings: object, *names: str) -> None:
+    """Raises ValueError for the first field that is not."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name} is {getattr(settings, name)}, not above 0")
+
+
 def half_cosine(done: float) -> float:
     """Share of the highest rate once `done` (0-1) of a run is over: 1 at first, 0 at its end."""
     return (1 + cos(pi * done)) / 2
@@ -68,6 +82,8 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
+        check_at_least(self, batch=1, epochs=1, plateau=0, patience=0, weight_decay=0)
+        check_above_zero(self, "rate", "clip")
 
 
 class TraitModule(pl.LightningModule):

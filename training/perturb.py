@@ -147,13 +147,13 @@ def swaps(
         answered.setdefault(run.config.ablation, []).extend(made)
     if not any(answered.values()):
         raise CannotSwap("no test side has both a target and a donor of the papers' ages: name --target and --donor")
-    commits = sorted({str(run.record.get("commit")) for run in found})
-    return predictions.header(dataset, split.hash, {"commits": ", ".join(commits)}), answered
+    return predictions.header(dataset, split.hash, {predictions.RUNS: [run.record for run in found]}), answered
 
 
 def write(header: Header, answered: dict[str, list[Swap]], pairs: str, folder: Path) -> None:
     """swap.json, swap.md and swap.html; `pairs` tells how they were chosen."""
-    about = asdict(replace(header, provenance={})) | header.provenance
+    commits = sorted({str(run.get("commit")) for run in header.runs})
+    about = asdict(replace(header, provenance={})) | {"commits": ", ".join(commits)}
     made = [swap_table.table(answered, f"{tables.caption(header)} {pairs}")]
     report.write(folder, "swap", f"Swapped dynamics on {header.data_set}", about, made, tables.warning(header))
 
@@ -173,9 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise CannotSwap("the papers swap for age alone: name --target and --donor, and leave out --out")
         header, answered = swaps(found, options.target, options.donor)
         if options.out:
-            folds = len({run.config.fold for run in found})
             chosen = "named by hand" if options.target else swap_table.DRAWN
-            write(header, answered, f"Pairs, of {folds} folds: {chosen}.", options.out)
+            write(header, answered, f"Pairs: {chosen}.", options.out)
     except (*train.Failure, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     for method, mine in answered.items():

@@ -62,8 +62,11 @@ class RunConfig:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(values)}")
-        if self.fold < 0:
-            raise ValueError(f"fold is {self.fold}, not an integer from 0")
+        for name, least in (("fold", 0), ("devices", 1), ("nodes", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, not an integer from {least}")
+        if not self.frame_rate_hz > 0:
+            raise ValueError(f"frame_rate_hz is {self.frame_rate_hz}, not above 0")
 
     @property
     def network(self) -> NetworkConfig:

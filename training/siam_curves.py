@@ -30,15 +30,23 @@ def place_of(header: Header) -> str:
     return f"{header.data_set}, {header.clips:,} clips{', SIMULATED' if header.simulated else ''}"
 
 
-def lines(title: str, note: str, curves: Sequence[Curve], across: str, shown: Callable[[float], str]) -> Panel:
+def lines(
+    title: str,
+    note: str,
+    curves: Sequence[Curve],
+    across: str,
+    shown: Callable[[float], str],
+    highest: float | None = None,
+) -> Panel:
     """Curves over one axis, with their names beside them.
 
     Args:
         across: what the places are.
         shown: a height, in words.
+        highest: of the axis; the highest of the curves where absent.
     """
     places = sorted({place for curve in curves for place in curve.places})
-    highest = max(max(curve.heights) for curve in curves)
+    highest = highest or max(max(curve.heights) for curve in curves) or 1.0
     x, y = _axis(places[0], places[-1], LEFT, RIGHT), _axis(0.0, highest, BOTTOM, TOP)
     parts = [heading(title, note, THEME)]
     for height in ticks(0.0, highest, 4):
@@ -67,7 +75,7 @@ def bars(title: str, note: str, rows: Mapping[str, tuple[float | None, float | N
     """
     highest = max((value for pair in rows.values() for value in pair if value is not None), default=1.0)
     left, row_px = MARGIN + 250, 44
-    x = _axis(0.0, highest, left, WIDTH - MARGIN - 150)
+    x = _axis(0.0, highest, left, WIDTH - MARGIN - 185)
     parts, words = [heading(title, note, THEME)], []
     for row, (name, (ours, printed)) in enumerate(rows.items()):
         top = TOP + row * row_px

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from networks.siam import Siam, SiamEstimate
 from networks.siam_config import SiamConfig
-from training.module import LossNotFinite, Schedule, check_schedule, half_cosine
+from training.module import LossNotFinite, Schedule, check_above_zero, check_at_least, check_schedule, half_cosine
 
 SELECTION = "selection"
 """The logged validation error in years, by which an epoch is chosen."""
@@ -20,6 +20,9 @@ SELECTION = "selection"
 @dataclass(frozen=True)
 class SiamOptimisation:
     """The paper's RMSprop, clipping and L2; the rest follows the same authors' earlier code (SPEC B2).
+
+    The loss is on the standardised age: beside an error in years, l2 is as strong as l2 times the standard deviation of
+    the training ages, and a gradient is clipped at as many times `clip`.
 
     Attributes:
         rate, decay: of RMSprop.
@@ -44,6 +47,8 @@ class SiamOptimisation:
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
+        check_at_least(self, l2=0, batch=1, epochs=1, plateau=0, patience=0)
+        check_above_zero(self, "rate", "clip")
 
 
 class SiamModule(pl.LightningModule):

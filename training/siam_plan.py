@@ -22,6 +22,8 @@ Settings = dict[str, Any]
 """Fields of SiamConfig and of SiamOptimisation, by name: what training.siam_search chooses."""
 FOUND = "best"
 """Where its record has the settings of each fold."""
+LIKE = ("folds", "seed", "width", "layers", "frame_rate_hz")
+"""In these a search and the study that takes its settings over must agree."""
 
 LAYERS: dict[str, dict[str, Any]] = {
     "small": {"channels": (8, 16, 16), "hidden": 64, "features": 32, "attention_width": 16},
@@ -89,12 +91,13 @@ def settings_of(searched: Path, plan: SiamPlan, dataset: Dataset) -> dict[str, S
     try:
         record = json.loads(searched.read_text(encoding="utf-8"))
         found: dict[str, Settings] = record[FOUND]
-        about = record["plan"]["folds"], record["plan"]["seed"], record["data"]["digest"]
-    except (OSError, ValueError, KeyError) as error:
+        about = [record["plan"][name] for name in LIKE], record["data"]["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{searched} holds no finished search of training.siam_search: {error!r}") from error
-    if about != (plan.folds, plan.seed, dataset.digest):
+    mine = json.loads(json.dumps([getattr(plan, name) for name in LIKE]))
+    if about != (mine, dataset.digest):
         raise ConfigError(
-            f"{searched} is about other folds or data; search again with the same --data, --folds, --seed"
+            f"{searched} is about other folds, data or networks: search again with the options of the study"
         )
     return found
 

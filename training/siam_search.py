@@ -1,10 +1,10 @@
-"""The paper's choice of settings for SIAM (SPEC B2), for each fold by its own validation clips, test clips unseen.
+"""The paper's choice of settings for SIAM (SPEC B2), for each fold by its own validation clips alone.
 
     python -m training.siam_search --data DIR --out runs/siam_search [--folds N --width small --epochs N ...]
     python -m training.siam_study --data DIR --out runs/siam_study --settings runs/siam_search/search.json
 
 Every option of the paper is tried, one setting after another, in the order of OPTIONS, with what was best so far in the
-others; the paper does not say whether it tried all combinations, which are 336 networks a fold instead of 18. Takes the
+others; the paper does not say whether it tried all combinations, which are 336 networks a fold instead of 15. Takes the
 options of training.siam_study, and goes on where it was stopped. In the folder:
 
     runs/<fold>/<settings>/    training.train_siam
@@ -15,11 +15,12 @@ import json
 import sys
 from collections.abc import Sequence
 from functools import partial
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
-from training import datasets, parallel, siam_plan, train, train_siam
+from training import datasets, parallel, siam_plan, siam_study, train, train_siam
 from training.siam_methods import SIAM
 from training.siam_plan import FOUND, Settings, SiamPlan
 from training.siam_record import Record
@@ -43,7 +44,9 @@ def first(plan: SiamPlan) -> Settings:
 
 
 def error_of(run: SiamRun) -> float:
-    """Validation error of a finished run, in years."""
+    """Validation error of a finished run, in years; infinite where it was not possible."""
+    if not run.is_finished:
+        return inf
     config = json.loads((Path(run.out) / SIAM / checkpoint.CONFIG).read_text(encoding="utf-8"))
     return float(config["provenance"]["validation_mae_years"])
 
@@ -54,11 +57,11 @@ def search(plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | 
     Raises:
         ConfigError: `out` holds another search.
         DatasetError, ProtocolError, Leak: about the data.
-        LossNotFinite, PredictionsError: of a run.
     """
     dataset = datasets.read(data)
     record = Record.begin(out / RECORD, plan, dataset)
-    work = partial(train_siam.run, usable=record.usable(plan, dataset, cache, processes))
+    work = partial(siam_study.attempt, usable=record.usable(plan, dataset, cache, processes))
+    failed: list[str] = []
     best = {fold: first(plan) for fold in range(plan.folds)}
     tried: dict[str, dict[str, Any]] = {}
     for name, options in OPTIONS.items():
@@ -69,16 +72,17 @@ def search(plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | 
             for settings in [best[fold] | {name: option}]
         }
         waiting = [run for run in runs.values() if not run.is_finished]
-        for _ in parallel.run_all(work, waiting, name, processes, train.quiet, done=len(runs) - len(waiting)):
-            pass
+        found = parallel.run_all(work, waiting, name, processes, train.quiet, done=len(runs) - len(waiting))
+        failed += filter(None, found)
         for fold, settings in best.items():
             errors = {option: error_of(runs[fold, option]) for option in options}
             for option, years in errors.items():
-                tried[runs[fold, option].out] = {"fold": fold, **settings, name: option, "validation_mae_years": years}
+                settled = {"fold": fold, **settings, name: option}
+                tried[runs[fold, option].out] = settled | {"validation_mae_years": years if isfinite(years) else None}
             settings[name] = min(errors, key=errors.__getitem__)
-    found = {str(fold): settings for fold, settings in best.items()}
-    record.save(tried=list(tried.values()), **{FOUND: found})
-    return found
+    chosen = {str(fold): settings for fold, settings in best.items()}
+    record.save(tried=list(tried.values()), not_possible=sorted(failed), **{FOUND: chosen})
+    return chosen
 
 
 def _folder(out: Path, fold: int, settings: Settings) -> Path:

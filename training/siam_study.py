@@ -68,7 +68,7 @@ def study(
     usable = record.usable(plan, dataset, cache, processes)
     configs = runs(plan, data, out, cache, settings)
     waiting = [config for config in configs if not config.is_finished]
-    work = partial(_work, usable=usable)
+    work = partial(attempt, usable=usable)
     results = parallel.run_all(work, waiting, "runs", processes, train.quiet, done=len(configs) - len(waiting))
     record.save(not_possible=sorted(problem for problem in results if problem))
     written = [Path(config.out) / train.PREDICTIONS for config in configs if config.is_finished]
@@ -76,7 +76,7 @@ def study(
     return list(record.fields["not_possible"])
 
 
-def _work(config: SiamRun, usable: frozenset[str]) -> str | None:
+def attempt(config: SiamRun, usable: frozenset[str]) -> str | None:
     """Train; why that was not possible, since one failed run must not end the others."""
     try:
         train_siam.run(config, usable)

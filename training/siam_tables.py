@@ -115,7 +115,7 @@ def least_clips(header: Header, results: Results, caption: str) -> Table:
     everyone, first = (results.get(("age", method), []) for method in (SIAM, OURS))
     rows: list[tuple[str, ...]] = []
     records: list[dict[str, Any]] = []
-    for method, least in FROM.items():
+    for method, least in {SIAM: 1, **FROM}.items():
         found = results.get(("age", method), [])
         kept = {item.clip for item in found}
         cells: list[str] = []
@@ -180,7 +180,9 @@ def success_figure(results: Results, table: str, note: str) -> Panel | None:
         Curve(name, YEARS, rates(found)) for method, name in NAMES.items() if (found := results.get(("age", method)))
     ]
     title = "Clips with an error of at most so many years"
-    return siam_curves.lines(title, note, curves, "years", lambda share: f"{100 * share:.0f} %") if curves else None
+    return (
+        siam_curves.lines(title, note, curves, "years", lambda share: f"{100 * share:.0f} %", 1.0) if curves else None
+    )
 
 
 def least_figure(results: Results, table: str, note: str) -> Panel | None:
@@ -195,7 +197,11 @@ def least_figure(results: Results, table: str, note: str) -> Panel | None:
     for name, method in of.items():
         means = {
             least: statistics.mean(
-                [item for item in results.get(("age", method or f"{SIAM}_from_{least}"), []) if item.clip in clips]
+                [
+                    item
+                    for item in results.get(("age", method or (SIAM if least == 1 else f"{SIAM}_from_{least}")), [])
+                    if item.clip in clips
+                ]
             )
             for least, clips in kept.items()
         }

@@ -96,6 +96,10 @@ class Study:
         with self.timed("features"):
             found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
         self.same("features", asdict(found.recipe))
+        self.same("content", found.content)
+        self.record["skipped"] = found.skipped
+        for name, why in found.skipped.items():
+            print(f"skipped {name}: {why}")
         split = self.split(dataset, found)
         self.same("split", split.hash)
         with self.timed("training"):

@@ -15,9 +15,10 @@ from training.statistics import Mean
 from training.tables import NOT_PRINTED, NOT_RUN
 
 PAPERS = ("P0", "P1")
-DRAWN = "each test clip of ages {target} with one donor of ages {donor} of the same test side, who take turns".format(
-    **{side: paper()["swap"][side]["group"] for side in ("target", "donor")}
-)
+DRAWN = (
+    "each test clip of ages {target} with one donor of ages {donor} of the same test side, who take turns; a side "
+    "without donors has no pairs"
+).format(**{side: paper()["swap"][side]["group"] for side in ("target", "donor")})
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,12 @@ def _record(config: RunConfig, features: Features, split: Split) -> dict[str, An
     return {
         "config": config.to_dict(),
         "commit": run_config.commit(),
-        "data": {"name": features.whole.name, "digest": features.whole.digest, "skipped": sorted(features.skipped)},
+        "data": {
+            "name": features.whole.name,
+            "digest": features.whole.digest,
+            "content": features.content,
+            "skipped": sorted(features.skipped),
+        },
         "split": split.hash,
         "features": asdict(features.recipe),
         "backbone": _source(Path(config.backbone)),
@@ -238,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     try:
         print(run(run_config.read(options.config, options.set)))
-    except Failure as error:
+    except (*Failure, OSError) as error:
         sys.exit(f"error: {error}")
 
 

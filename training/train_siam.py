@@ -34,7 +34,7 @@ from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
 from smile.sampling import FRAME_RATE_HZ
 from training import datasets, predictions, protocol, run_config, siam_answers, siam_methods, train
-from training.datasets import DatasetError
+from training.datasets import Clip, DatasetError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
@@ -103,7 +103,10 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     out = Path(config.out)
     dataset = datasets.read(Path(config.data))
     split = protocol.split(dataset, config.folds, config.seed)
-    sides = siam_methods.only(config.method, split.sides(dataset, config.fold))
+    sides = split.sides(dataset, config.fold)
+    if usable is not None:
+        sides = Sides(*(tuple(clip for clip in side if clip.name in usable) for side in _all(sides)))
+    sides = siam_methods.only(config.method, sides)
     record: dict[str, Any] = {
         "config": json.loads(json.dumps(asdict(config))),
         "commit": run_config.commit(),
@@ -141,18 +144,16 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     return out / train.PREDICTIONS
 
 
+def _all(sides: Sides) -> tuple[tuple[Clip, ...], ...]:
+    return sides.training, sides.validation, sides.test
+
+
 def _clips(config: SiamRun, sides: Sides, usable: Collection[str] | None) -> tuple[FaceClips, FaceClips, FaceClips]:
     """Raises ProtocolError where a side is empty."""
     cache = Path(config.cache)
     training, held_out, test = (
-        FaceClips(
-            readable(side, cache, config.frame_rate_hz)
-            if usable is None
-            else tuple(clip for clip in side if clip.name in usable),
-            cache,
-            config.frame_rate_hz,
-        )
-        for side in (sides.training, sides.validation, sides.test)
+        FaceClips(readable(side, cache, config.frame_rate_hz) if usable is None else side, cache, config.frame_rate_hz)
+        for side in _all(sides)
     )
     if not (len(training) and len(held_out) and len(test)):
         raise ProtocolError(f"{config.method}: a side of fold {config.fold} is empty: there are too few clips")
@@ -227,7 +228,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.quiet()
     try:
         print(run(config))
-    except Failure as error:
+    except (*Failure, OSError) as error:
         sys.exit(f"error: {error}")
     provenance = json.loads((Path(config.out) / "siam" / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
     print(json.dumps({name: value for name, value in provenance.items() if "mae" in name or name == "epochs"}))

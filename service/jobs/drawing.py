@@ -29,7 +29,12 @@ def packed(drawing: Drawing) -> bytes:
     return archive.getvalue()
 
 
+class Outdated(ValueError):
+    """An archive of another version of the service: it lacks what is drawn now, or has more."""
+
+
 def unpacked(archive: bytes) -> Drawing:
+    """Inverse of `packed`. Raises Outdated."""
     with np.load(io.BytesIO(archive), allow_pickle=False) as kept:
 
         def of(prefix: str) -> dict[str, Any]:
@@ -37,14 +42,16 @@ def unpacked(archive: bytes) -> Drawing:
 
         has_smile, onset_s, apex_s, offset_s, baseline, amplitude = kept[COURSE].tolist()
         picture, relations, attention = of(PICTURE), of(RELATIONS), of(ATTENTION)
-    if relations:
-        picture["face_s"] = float(picture["face_s"])
-        relations["picture"] = Picture(**picture)
-    return Drawing(
-        SmileCourse(bool(has_smile), _moment(onset_s), _moment(apex_s), _moment(offset_s), baseline, amplitude),
-        Relations(**relations) if relations else None,
-        SiamPicture(**attention) if attention else None,
-    )
+    course = SmileCourse(bool(has_smile), _moment(onset_s), _moment(apex_s), _moment(offset_s), baseline, amplitude)
+    try:
+        if relations:
+            picture["face_s"] = float(picture["face_s"])
+            relations["picture"] = Picture(**picture)
+        return Drawing(
+            course, Relations(**relations) if relations else None, SiamPicture(**attention) if attention else None
+        )
+    except (KeyError, TypeError) as error:
+        raise Outdated(str(error)) from error
 
 
 def _moment(seconds: float) -> float | None:

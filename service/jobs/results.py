@@ -60,12 +60,15 @@ def _look(
     return figure.Look(format=format, kind=kind, theme=theme, trait=trait)
 
 
+OTHER = "done by another version of the service"
+
+
 @router.get(
     "/{job_id}/figure",
     operation_id="job_figure",
     summary="Any figure of a job that is done",
     response_class=Response,
-    responses={200: figure.RESPONSE, **problems.documented(NOT_DONE)},
+    responses={200: figure.RESPONSE, **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_drawing`: {OTHER}"})},
 )
 async def job_figure(
     record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]
@@ -73,7 +76,13 @@ async def job_figure(
     assert look.trait is not None
     check_offered(service.settings, look.trait, "trait")
     kind = figure.kind_of(look.kind, record.network)
-    kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
+    try:
+        kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
+    except drawing.Outdated as error:
+        why = (
+            "This job was done by another version of the service, which kept other things to draw: send the clip again."
+        )
+        raise problems.Refusal(HTTPStatus.NOT_FOUND, "no_drawing", why) from error
     return await figure.answered(kept, kind, look.trait, look)
 
 

@@ -10,6 +10,7 @@ from smile import attention_figure, svg
 from smile.attention import (
     APART_S,
     CELL_STEP_PX,
+    CELLS,
     FIRST_CELL_PX,
     SHOWN,
     SiamPicture,
@@ -49,6 +50,21 @@ def test_heat_lies_on_the_face_alone() -> None:
     drawn = over_face(face, heat(cells))
     assert drawn[0, 0].tolist() == [0, 0, 0] == drawn[-1, -1].tolist()
     assert drawn[57, 57].sum() > drawn[57, 10].sum() > 0
+
+
+@pytest.mark.parametrize(("side", "layers"), [(26, 1), (10, 2), (8, 3)])
+def test_cells_lie_where_their_convolution_looks(side: int, layers: int) -> None:
+    """A pixel moves the map after each convolution most in the cell that is drawn over it."""
+    first, step = CELLS[side]
+    sizes, strides = [7, 3, 5, 3, 3][: (2, 4, 5)[layers - 1]], [2, 2, 1, 2, 1][: (2, 4, 5)[layers - 1]]
+    span, jump = 1, 1
+    for size, stride in zip(sizes, strides, strict=True):
+        span, jump = span + (size - 1) * jump, jump * stride
+    assert (first, step) == (span / 2, jump)
+    cells = np.zeros((side, side), np.float32)
+    cells[side // 2, side - 2] = 1
+    y, x = np.unravel_index(heat(cells, step).argmax(), (SIDE_PX, SIDE_PX))
+    assert np.hypot(x + 0.5 - first - step * (side - 2), y + 0.5 - first - step * (side // 2)) <= step
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -296,6 +296,14 @@ def test_what_is_no_video_is_unreadable(make):
         read(make())
 
 
+def test_an_empty_file_on_disk_is_unreadable(tmp_path):
+    """FFmpeg's own seek fails on it with an error of the system."""
+    path = tmp_path / "0.mp4"
+    path.touch()
+    with pytest.raises(UnreadableVideo, match="is empty"), Video(path):
+        pass
+
+
 @pytest.mark.parametrize("style", ["ffconcat", "m3u8"])
 def test_playlists_open_nothing(style, tmp_path):
     """A playlist that points to a clip beside it, which FFmpeg left to itself would play, is refused."""

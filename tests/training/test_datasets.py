@@ -101,7 +101,7 @@ def test_missing_and_extra_clips_are_named(tmp_path):
     """What is listed must be there, and what is there must be listed."""
     root = uva_nemo(tmp_path / "a", videos=ROWS[:1])
     with pytest.raises(
-        DatasetError, match=r":7: .*001_spontaneous_smile_1.mp4 does not exist; 2 of 3 clips are missing"
+        DatasetError, match=r":7: .*001_spontaneous_smile_1.mp4 does not exist; of 3 there are missing 2 clips \(001_"
     ):
         datasets.read_uva_nemo(root)
     for extra in ("777_deliberate_smile_1.mp4", "777_deliberate_smile_2.MP4", "holiday.avi"):
@@ -141,6 +141,32 @@ def test_a_manifest_is_read_with_any_order_of_columns(tmp_path, separator):
     assert dataset.clips == (Clip("a b.mp4", tmp_path / "a b.mp4", "anna", 34, "female", "posed"),)
 
 
+def test_a_case_that_the_disk_keeps_otherwise_is_the_same_clip(tmp_path):
+    """A copy through another system may write .MP4 where the listing has .mp4."""
+    root = uva_nemo(tmp_path, videos=[ROWS[0].replace(".mp4", ".MP4"), *ROWS[1:]])
+    assert datasets.read_uva_nemo(root).clips[0].path.name == "001_deliberate_smile_2.MP4"
+
+
+@pytest.mark.parametrize("encoding", ["cp1254", "utf-16"])
+def test_the_header_may_hold_a_name_in_any_encoding(tmp_path, encoding):
+    """Nothing is read from it; a clip in letters that cannot be read is an error."""
+    root = uva_nemo(tmp_path)
+    details = next(root.rglob("*_File_Details.txt"))
+    text = "UvA-NEMO, H. Dibeklioğlu" + details.read_text()
+    details.write_bytes(text.encode(encoding))
+    assert len(datasets.read_uva_nemo(root).clips) == 3
+    details.write_bytes((text + "002_deliberate_smile_3.mp4\t002\tkadın\t34\tdeliberate").encode("cp1254"))
+    with pytest.raises(DatasetError, match=r":9: .* neither UTF-8 nor UTF-16"):
+        datasets.read_uva_nemo(root)
+
+
+def test_a_bad_clip_before_the_first_good_one_is_no_header(tmp_path):
+    """Only two digits where a subject has three: the line is named, not passed over."""
+    root = uva_nemo(tmp_path, ["01_deliberate_smile_9.mp4\t01\tmale\t34\tdeliberate", *ROWS])
+    with pytest.raises(DatasetError, match=":6: a line among the clips that names none: '01_deliberate"):
+        datasets.read_uva_nemo(root)
+
+
 def test_manifest_faults_name_file_and_line(tmp_path):
     """A missing column, a short row and an absent file are told apart."""
     path = tmp_path / "m.csv"
@@ -150,6 +176,12 @@ def test_manifest_faults_name_file_and_line(tmp_path):
         ("clip,subject,age,gender,kind\n\na.mp4,s,34\n", r"m\.csv:3: 3 fields where the header has 5"),
         ("clip,subject,age,gender,kind\na.mp4,s,34,male,posed\n", r"m\.csv:2: .*a\.mp4 does not exist"),
         ("clip,subject,age,gender,kind\n", r"m\.csv: lists no clip"),
+        ("clip,subject,age,gender,age,kind\n", r"m\.csv:1: several columns age"),
+        ("clip,subject,age,gender,kind\na.mp4,s,340,male,posed\n", r"m\.csv:2: age '340' .* from 0 to 120"),
+        (
+            "clip,subject,age,gender,kind\na,s,3,male,posed\n./a,t,4,male,posed\n",
+            r"m\.csv:3: ./a is the file of line 2",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(DatasetError, match=message):
@@ -162,6 +194,7 @@ def test_a_simulated_set_says_so_whatever_it_is_called(tmp_path):
     (root / "simulated.json").write_text(json.dumps({"seed": 7}))
     dataset = datasets.read(root)
     assert dataset.simulated and dataset.name == "simulated smiles, seed 7"
+    assert datasets.read(root / "UvA-NEMO_SMILE_DATABASE").name == dataset.name
     (tmp_path / "a.mp4").touch()
     (tmp_path / "m.csv").write_text("clip,subject,age,gender,kind\na.mp4,s,34,male,posed\n")
     (tmp_path / "simulated.json").write_text(json.dumps({"name": "UvA-NEMO Smile"}))

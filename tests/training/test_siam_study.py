@@ -4,17 +4,19 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from networks.siam_config import siam_config
 from tests.training import planted_faces
-from training import datasets, predictions, siam_plan, siam_search, siam_study, siam_tables
+from training import datasets, parallel, predictions, siam_plan, siam_search, siam_study, siam_tables
 from training.predictions import Header, Prediction
 from training.run_config import ConfigError
 from training.siam_methods import GUESS, METHODS, PHASES, SIAM
 from training.siam_plan import SiamPlan
+from training.siam_record import Record
 from training.siam_tables import rates
 from training.tables import by_method
 
@@ -67,6 +69,13 @@ def test_figure_8_compares_the_same_clips() -> None:
     figure = siam_tables.least_figure(by_method(items), "S Figure 8", "drawn")
     assert figure is not None
     assert "trained on these: 4.0 at 5. trained on all: 1.0 at 5." in figure.description and "FDIN" not in figure.body
+
+
+def test_figures_of_networks_that_are_never_right_are_drawn() -> None:
+    """No clip within fifteen years is a result, not an error; the axis ends at all of them."""
+    items = [Prediction("a", "s", 30, "male", "posed", 0, "age", SIAM, 60.0)]
+    figure = siam_tables.success_figure(by_method(items), "S Figure 7", "drawn")
+    assert figure is not None and "0 % at 15" in figure.description and "100 %" in figure.body
 
 
 def test_success_counts_what_is_exact_and_ends_at_all() -> None:
@@ -138,3 +147,16 @@ def test_the_error_of_the_mean_age_is_pooled_over_folds() -> None:
     header = Header("drawn", True, 40, "0", {"runs": [*runs, {"config": {"ablation": "full"}}]})
     assert siam_tables.guess(header, SIAM) == (12.5, 40) and siam_tables.guess(header, "siam_posed") == (1.0, 5)
     assert siam_tables.guess(header, "siam_cnn") is None
+
+
+def test_an_option_that_diverges_is_left_out_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, and the others are compared without it."""
+    planted_faces.make(tmp_path)
+    monkeypatch.setattr(siam_search, "OPTIONS", {"dropout": (0.1, 0.4)})
+    monkeypatch.setattr(siam_search, "error_of", lambda run: inf if run.network.dropout == 0.1 else 9.0)
+    monkeypatch.setattr(parallel, "run_all", lambda work, jobs, *_, **__: ["dropout 0.1: loss is nan"] if jobs else [])
+    monkeypatch.setattr(Record, "usable", lambda *_: frozenset())
+    best = siam_search.search(siam_plan.TINY, tmp_path / "clips.csv", tmp_path / "search", tmp_path / "cache", 1)
+    record = json.loads((tmp_path / "search/search.json").read_text())
+    assert [settings["dropout"] for settings in best.values()] == [0.4, 0.4]
+    assert record["not_possible"] == ["dropout 0.1: loss is nan"] and record["tried"][0]["validation_mae_years"] is None

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import stats
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
-from training import evaluate, predictions, tables, train
+from training import evaluate, predictions, siam_plan, tables, train
 from training.datasets import Clip, Dataset
 from training.predictions import Header, Prediction, PredictionsError
 
@@ -230,11 +230,20 @@ def test_another_network_on_uva_nemo_carries_a_warning(run, said):
     assert text.startswith("Not the papers' network (theirs: paper width, VGG-Face): ") and text.endswith(said)
 
 
+def test_a_narrow_siam_on_uva_nemo_says_so():
+    """In every caption and in a warning; the paper's own says nothing but that it is."""
+    for plan, said in ((replace(siam_plan.FULL, width="paper"), False), (siam_plan.FULL, True)):
+        run = {"config": asdict(plan.run("siam", 0, Path("d"), Path("o"), Path("c")))}
+        assert ("32-64-64 channels" in tables.warning(on_uva_nemo(run))) == said
+        assert ("SIAM: paper width, 12.5 Hz" in tables.caption(on_uva_nemo(run))) != said
+
+
 def test_an_old_file_leaves_the_setting_unsaid():
-    """Without a record of the runs, and for those of SIAM, captions speak of the data alone."""
+    """Without a record of the runs captions speak of the data alone; a backbone that had gone is unknown."""
     for run in ({"commit": "abc"}, {"config": {"frame_rate_hz": 25, "optimisation": {"epochs": 200}}}):
         assert "FDIN" not in tables.caption(on_uva_nemo(run))
     assert "25 Hz" in (text := tables.caption(on_uva_nemo(made_by(backbone=None)))) and "backbone" not in text
+    assert "backbone unknown" in tables.caption(on_uva_nemo(made_by() | {"backbone": None}))
     assert "width" not in tables.caption(on_uva_nemo(made_by("compact", ablation="image_cnn")))
 
 

@@ -1,12 +1,18 @@
 """Jobs that SIAM reads, alone or beside the interpreter, in the process and over Redis."""
 
+import io
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from service.drawing import Drawing
+from service.jobs.drawing import Outdated, packed, unpacked
+from smile.attention import SiamPicture
+from smile.course import SmileCourse
 from tests.service.conftest import Serve, post
 from tests.service.jobs.conftest import Redis, Worker, ended, submit, until
 
@@ -66,3 +72,26 @@ def test_over_redis(
         assert answer["siam"] == direct["siam"] and answer["age"] == direct["age"]
         assert shared.get(f"{path}/figure", params={"kind": "attention"}).content.startswith(b"\x89PNG")
         assert shared.get(f"{path}/film").is_success == ("film" in asked)
+
+
+def test_a_drawing_of_another_version_is_outdated() -> None:
+    """Jobs outlive an update of the service: what an older one kept lacks what is drawn now."""
+    shown = np.zeros(1, np.intp)
+    seen = SiamPicture(
+        np.zeros(1),
+        np.ones(1, np.float32),
+        shown,
+        faces=np.zeros((1, 114, 114), np.uint8),
+        frames=np.zeros((1, 160, 160, 3), np.uint8),
+        points=np.zeros((1, 68, 2), np.float32),
+        spatial=np.zeros((1, 10, 10), np.float32),
+    )
+    archive = packed(Drawing(SmileCourse(False, None, None, None, 0.5, 0.0), None, seen))
+    again = unpacked(archive).attention
+    assert again is not None and vars(again).keys() == vars(seen).keys()
+    with np.load(io.BytesIO(archive)) as arrays:
+        older = {name: arrays[name] for name in arrays if not name.endswith(("frames", "points"))}
+    kept = io.BytesIO()
+    np.savez(kept, **older)
+    with pytest.raises(Outdated):
+        unpacked(kept.getvalue())

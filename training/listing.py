@@ -1,0 +1,54 @@
+"""The text of a listing of clips, whatever program wrote it, and errors that name its file and line."""
+
+import codecs
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
+_QUOTED = re.compile(r'"([^"]*)"')
+UNDECODED = "\ufffd"
+
+
+class DatasetError(ValueError):
+    """A listing that cannot be trusted. The message names the file, and the line where there is one."""
+
+
+def files_of(found: Iterable[Path]) -> list[Path]:
+    """Sorted, without the ._ file that macOS leaves beside each file on a foreign disk."""
+    return sorted(path for path in found if not path.name.startswith("._"))
+
+
+def lines_of(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    return [line.strip() for line in text.splitlines()]
+
+
+def check_text(path: Path, number: int, line: str) -> None:
+    """Headers may hold names in any encoding, since nothing is read from them; lines of clips may not."""
+    if UNDECODED in line:
+        raise at_line(path, number, f"{line[:60]!r} is neither UTF-8 nor UTF-16: save the listing as UTF-8")
+
+
+def fields_of(line: str) -> list[str]:
+    return _SEPARATORS.split(_QUOTED.sub(r"\1", line))
+
+
+def whole(text: str) -> int | None:
+    """The number that 34, 034 and 34.0 say; None for 34.5 and anything else."""
+    found = re.fullmatch(r"(\d{1,3})(\.0+)?", text)
+    return int(found[1]) if found else None
+
+
+def some(names: Iterable[str]) -> str:
+    names = list(names)
+    return f"{len(names)} clips ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def at_line(path: Path, line: int, problem: str) -> DatasetError:
+    return DatasetError(f"{path}:{line}: {problem}")
