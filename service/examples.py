@@ -28,6 +28,7 @@ PROBLEMS = {
     "backend_unavailable": "The model server cannot be reached or does not fit this gateway. Try again later.",
     "job_not_found": "There is no such job here: it was deleted, or the time for which it is kept has passed.",
     "no_film": "No film was asked for with this job: add `film=mp4`.",
+    "no_drawing": "Another version of the service did this job and kept other things to draw. Send the clip again.",
     "job_unfinished": "The job is not done yet.",
     "idempotency_conflict": "This Idempotency-Key was used for another clip or other parameters. Take a new key.",
     "jobs_unavailable": "The queue of jobs cannot be reached. Nothing is lost; try again later.",

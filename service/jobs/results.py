@@ -79,9 +79,7 @@ async def job_figure(
     try:
         kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
     except drawing.Outdated as error:
-        why = (
-            "This job was done by another version of the service, which kept other things to draw: send the clip again."
-        )
+        why = "Another version of the service did this job and kept other things to draw. Send the clip again."
         raise problems.Refusal(HTTPStatus.NOT_FOUND, "no_drawing", why) from error
     return await figure.answered(kept, kind, look.trait, look)
 
