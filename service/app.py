@@ -1,5 +1,6 @@
 """The application: routes, lifetime, and how a request becomes a prediction."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,7 +51,8 @@ async def predict(request: Request, service: Served, video: Clip, asked: Asked) 
         explain=asked.explain,
         picture=asked.picture,
     )
-    return answer.prediction(
+    return await asyncio.to_thread(
+        answer.prediction,
         seen,
         request_id=request.state.request_id,
         traits=asked.traits,

@@ -132,8 +132,14 @@ def swaps(
     dataset = datasets.read(Path(config.data))
     features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
     split = protocol.load(Path(config.split))
-    now = {"data": dataset.digest, "split": split.hash, "features": asdict(features.recipe)}
-    trained = found[0].record | {"data": found[0].record["data"]["digest"]}
+    now = {
+        "data": dataset.digest,
+        "content": features.content,
+        "split": split.hash,
+        "features": asdict(features.recipe),
+    }
+    data = found[0].record["data"]
+    trained = found[0].record | {"data": data["digest"], "content": data.get("content")}
     if changed := [name for name, value in now.items() if trained[name] != value]:
         raise CannotSwap(f"{', '.join(changed)} changed since {found[0].folder} was trained")
     answered: dict[str, list[Swap]] = {}

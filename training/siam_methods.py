@@ -34,6 +34,8 @@ POSED = f"{SIAM}_posed"
 LEAST = (2, 5, 10, 15, 20)
 """Clips of one age, of which the paper says only that SIAM is the better one where there are more than five."""
 FROM = {f"{SIAM}_from_{least}": least for least in LEAST}
+LEAST_OF = {SIAM: 1, **FROM}
+"""Method -> of each of its ages there are so many clips at least (S Figure 8)."""
 TRAINED = (*CHANGES, POSED, *FROM)
 """Methods that are runs of their own."""
 METHODS = (*CHANGES, *PHASES, POSED, *FROM)

@@ -21,6 +21,7 @@ from typing import Any
 
 from networks import checkpoint
 from training import datasets, parallel, siam_plan, siam_study, train, train_siam
+from training.run_config import ConfigError
 from training.siam_methods import SIAM
 from training.siam_plan import FOUND, Settings, SiamPlan
 from training.siam_record import Record
@@ -55,7 +56,7 @@ def search(plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | 
     """The best settings of each fold; the earlier option where two are equal.
 
     Raises:
-        ConfigError: `out` holds another search.
+        ConfigError: `out` holds another search, or a setting has no option that can be trained.
         DatasetError, ProtocolError, Leak: about the data.
     """
     dataset = datasets.read(data)
@@ -76,6 +77,8 @@ def search(plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | 
         failed += filter(None, found)
         for fold, settings in best.items():
             errors = {option: error_of(runs[fold, option]) for option in options}
+            if not any(map(isfinite, errors.values())):
+                raise ConfigError(f"no option of {name} could be trained in fold {fold}: {'; '.join(failed)}")
             for option, years in errors.items():
                 settled = {"fold": fold, **settings, name: option}
                 tried[runs[fold, option].out] = settled | {"validation_mae_years": years if isfinite(years) else None}
@@ -98,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     for fold, settings in found.items():
         print(f"fold {fold}: {', '.join(f'{name} {value:g}' for name, value in settings.items())}")
+    for problem in json.loads((given.out / RECORD).read_text(encoding="utf-8"))["not_possible"]:
+        print(f"not possible: {problem}")
     print(given.out / RECORD)
 
 

@@ -25,7 +25,7 @@ from training.predictions import Header, Prediction, PredictionsError
 from training.published import paper
 from training.report import Table
 from training.siam_curves import Curve
-from training.siam_methods import FROM, GUESS, PHASES, SIAM
+from training.siam_methods import FROM, GUESS, LEAST_OF, PHASES, SIAM
 from training.tables import OURS, Results
 
 NAMES = {SIAM: "SIAM", OURS: "FDIN", "siam_cnn": "convolutions alone"}
@@ -115,7 +115,7 @@ def least_clips(header: Header, results: Results, caption: str) -> Table:
     everyone, first = (results.get(("age", method), []) for method in (SIAM, OURS))
     rows: list[tuple[str, ...]] = []
     records: list[dict[str, Any]] = []
-    for method, least in {SIAM: 1, **FROM}.items():
+    for method, least in LEAST_OF.items():
         found = results.get(("age", method), [])
         kept = {item.clip for item in found}
         cells: list[str] = []
@@ -159,15 +159,16 @@ def write(paths: Sequence[Path], folder: Path) -> None:
 def draw(header: Header, results: Results, folder: Path) -> None:
     """S Figures 6 to 8, of the methods that were run."""
     note = siam_curves.place_of(header)
-    for table, of in FIGURES.items():
-        if drawn := of(results, table, note):
-            siam_curves.write(folder / table.removeprefix("S ").replace(" ", "_").lower(), drawn)
+    figures = {6: modules_figure(results, note), 7: success_figure(results, note), 8: least_figure(results, note)}
+    for number, drawn in figures.items():
+        if drawn:
+            siam_curves.write(folder / f"figure_{number}", drawn)
 
 
-def modules_figure(results: Results, table: str, note: str) -> Panel | None:
-    """Bars of our error and marks of the printed one."""
+def modules_figure(results: Results, note: str) -> Panel | None:
+    """Bars of our error and marks of the printed one; None where no method was run, as of the others."""
     rows = {}
-    for row in paper()["tables"][table]["rows"]:
+    for row in paper()["tables"]["S Figure 6"]["rows"]:
         mean = statistics.mean(results.get(("age", row["method"]), []))
         rows[row["name"]] = (None if mean is None else mean.value, row["values"]["all"])
     if all(ours is None for ours, _ in rows.values()):
@@ -175,7 +176,7 @@ def modules_figure(results: Results, table: str, note: str) -> Panel | None:
     return siam_curves.bars("Age, modules added one after another", note, rows)
 
 
-def success_figure(results: Results, table: str, note: str) -> Panel | None:
+def success_figure(results: Results, note: str) -> Panel | None:
     curves = [
         Curve(name, YEARS, rates(found)) for method, name in NAMES.items() if (found := results.get(("age", method)))
     ]
@@ -185,34 +186,20 @@ def success_figure(results: Results, table: str, note: str) -> Panel | None:
     )
 
 
-def least_figure(results: Results, table: str, note: str) -> Panel | None:
-    """Errors on the ages of which there are so many clips at least; a method has a point where it was run."""
-    kept = {
-        least: {item.clip for item in found}
-        for method, least in FROM.items()
-        if (found := results.get(("age", method)))
-    }
-    of = {"trained on these": None, "trained on all": SIAM, NAMES[OURS]: OURS}
-    curves = []
-    for name, method in of.items():
-        means = {
-            least: statistics.mean(
-                [
-                    item
-                    for item in results.get(("age", method or (SIAM if least == 1 else f"{SIAM}_from_{least}")), [])
-                    if item.clip in clips
-                ]
-            )
-            for least, clips in kept.items()
-        }
-        points = {least: mean.value for least, mean in means.items() if mean}
-        if points:
-            curves.append(Curve(name, tuple(points), tuple(points.values())))
+def least_figure(results: Results, note: str) -> Panel | None:
+    """Errors on the ages of which there are so many clips at least, once any were left out; a point for each run."""
+    points: dict[str, dict[int, float]] = {}
+    for anew, least in LEAST_OF.items():
+        kept = {item.clip for item in results.get(("age", anew), [])}
+        for name, method in (("trained on these", anew), ("trained on all", SIAM), (NAMES[OURS], OURS)):
+            mean = statistics.mean([item for item in results.get(("age", method), []) if item.clip in kept])
+            if mean:
+                points.setdefault(name, {})[least] = mean.value
+    if not any(len(found) > 1 for found in points.values()):
+        return None
+    curves = [Curve(name, tuple(found), tuple(found.values())) for name, found in points.items()]
     title = "Error on ages with so many clips at least, in years"
-    return siam_curves.lines(title, note, curves, "clips of each age, at least", "{:.1f}".format) if curves else None
-
-
-FIGURES = {"S Figure 6": modules_figure, "S Figure 7": success_figure, "S Figure 8": least_figure}
+    return siam_curves.lines(title, note, curves, "clips of each age, at least", "{:.1f}".format)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

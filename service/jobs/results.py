@@ -60,15 +60,15 @@ def _look(
     return figure.Look(format=format, kind=kind, theme=theme, trait=trait)
 
 
-OTHER = "done by another version of the service"
-
-
 @router.get(
     "/{job_id}/figure",
     operation_id="job_figure",
     summary="Any figure of a job that is done",
     response_class=Response,
-    responses={200: figure.RESPONSE, **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_drawing`: {OTHER}"})},
+    responses={
+        200: figure.RESPONSE,
+        **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_drawing`: done by another version of the service"}),
+    },
 )
 async def job_figure(
     record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]

@@ -40,7 +40,8 @@ async def run(
         raise problems.Refusal(
             HTTPStatus.GATEWAY_TIMEOUT, "timeout", f"The job was not done within {deadline_s:g} s."
         ) from error
-    prediction = answer.prediction(
+    prediction = await asyncio.to_thread(
+        answer.prediction,
         _as_asked(reading, options),
         request_id=job_id,
         traits=options.traits,
@@ -49,7 +50,7 @@ async def run(
     )
     outputs: Outputs = {
         "prediction": prediction.model_dump_json().encode(),
-        "drawing": drawing.packed(Drawing.of(reading)),
+        "drawing": await asyncio.to_thread(drawing.packed, Drawing.of(reading)),
     }
     return reading, outputs | ({"film": film} if film else {})
 

@@ -66,7 +66,7 @@ def test_figure_8_compares_the_same_clips() -> None:
     label = ("s", 30, "male", "posed", 0, "age")
     answers = [("a", SIAM, 31.0), ("b", SIAM, 50.0), ("a", "siam_from_5", 34.0)]
     items = [Prediction(clip, *label, method, years) for clip, method, years in answers]
-    figure = siam_tables.least_figure(by_method(items), "S Figure 8", "drawn")
+    figure = siam_tables.least_figure(by_method(items), "drawn")
     assert figure is not None
     assert "trained on these: 4.0 at 5. trained on all: 1.0 at 5." in figure.description and "FDIN" not in figure.body
 
@@ -74,7 +74,7 @@ def test_figure_8_compares_the_same_clips() -> None:
 def test_figures_of_networks_that_are_never_right_are_drawn() -> None:
     """No clip within fifteen years is a result, not an error; the axis ends at all of them."""
     items = [Prediction("a", "s", 30, "male", "posed", 0, "age", SIAM, 60.0)]
-    figure = siam_tables.success_figure(by_method(items), "S Figure 7", "drawn")
+    figure = siam_tables.success_figure(by_method(items), "drawn")
     assert figure is not None and "0 % at 15" in figure.description and "100 %" in figure.body
 
 
