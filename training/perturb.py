@@ -2,6 +2,7 @@
 
     python -m training.perturb runs/study --out docs/results/swap
     python -m training.perturb RUN... --target 017_deliberate_smile_1.mp4 --donor 073_...mp4 [--out FOLDER]
+    python -m training.perturb --tables docs/results/swap/swaps.jsonl --out FOLDER      # the table alone
 
 Of a folder, the runs of the papers' two networks, with and without relational importance. Without names every test clip
 of the papers' young targets gets one of their old donors. Both are of the same fold's test side, so that no network has
@@ -25,7 +26,18 @@ from networks import checkpoint
 from networks.network import InterpreterNetwork
 from smile.regions import NAMES, REGIONS
 from smile.tensors import GENDERS
-from training import datasets, feature_store, predictions, protocol, report, run_config, swap_table, tables, train
+from training import (
+    datasets,
+    feature_store,
+    predictions,
+    protocol,
+    report,
+    run_config,
+    swap_table,
+    swaps,
+    tables,
+    train,
+)
 from training.answers import batches
 from training.batches import Clips
 from training.datasets import Clip
@@ -33,7 +45,8 @@ from training.feature_store import Features
 from training.predictions import Header
 from training.published import paper
 from training.run_config import RunConfig
-from training.swap_table import Swap, mean_shift
+from training.swap_table import mean_shift
+from training.swaps import FILE, Answered, Swap
 
 Pairs = list[tuple[Clip, Clip]]
 """Targets and donors."""
@@ -71,7 +84,8 @@ def swap(network: InterpreterNetwork, features: Features, target: Clip, donor: C
     if network.config.trait == "gender":
         answers = answers[:, GENDERS.index("female")]
     plain, donated, *swapped = answers.tolist()
-    return Swap(target, plain, donated, dict(zip(NAMES, swapped, strict=True)))
+    regions = dict(zip(NAMES, swapped, strict=True))
+    return Swap(target.name, target.subject, target.age, donor.name, plain, donated, regions)
 
 
 def drawn(test: Sequence[Clip]) -> Pairs:
@@ -121,9 +135,7 @@ def runs(paths: Sequence[Path]) -> list[Run]:
     return found
 
 
-def swaps(
-    found: Sequence[Run], targets: Sequence[str] = (), donors: Sequence[str] = ()
-) -> tuple[Header, dict[str, list[Swap]]]:
+def answers(found: Sequence[Run], targets: Sequence[str] = (), donors: Sequence[str] = ()) -> tuple[Header, Answered]:
     """Method -> what becomes of its answers on the test sides of its folds; of drawn pairs where none are named.
 
     Raises CannotSwap, OSError, and what loading raises (training.train.Failure).
@@ -142,7 +154,7 @@ def swaps(
     trained = found[0].record | {"data": data["digest"], "content": data.get("content")}
     if changed := [name for name, value in now.items() if trained[name] != value]:
         raise CannotSwap(f"{', '.join(changed)} changed since {found[0].folder} was trained")
-    answered: dict[str, list[Swap]] = {}
+    answered: Answered = {}
     for run in found:
         network = checkpoint.load_network(run.folder / "network")
         if not isinstance(network, InterpreterNetwork):
@@ -156,39 +168,59 @@ def swaps(
     return predictions.header(dataset, split.hash, {predictions.RUNS: [run.record for run in found]}), answered
 
 
-def write(header: Header, answered: dict[str, list[Swap]], pairs: str, folder: Path) -> None:
-    """swap.json, swap.md and swap.html; `pairs` tells how they were chosen."""
+def write(header: Header, answered: Answered, pairs: str, folder: Path) -> None:
+    """swaps.jsonl, and swap.json, swap.md and swap.html of it; `pairs` tells how they were chosen."""
+    swaps.write(folder / FILE, header, pairs, answered)
+    tabulate(folder / FILE, folder)
+
+
+def tabulate(path: Path, folder: Path) -> None:
+    """The table of what `write` has kept. Raises PredictionsError, OSError."""
+    header, pairs, answered = swaps.read(path)
     commits = sorted({str(run.get("commit")) for run in header.runs})
     about = asdict(replace(header, provenance={})) | {"commits": ", ".join(commits)}
-    made = [swap_table.table(answered, f"{tables.caption(header)} {pairs}")]
+    made = [swap_table.table(answered, f"{tables.caption(header)} Pairs: {pairs}.")]
     report.write(folder, "swap", f"Swapped dynamics on {header.data_set}", about, made, tables.warning(header))
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.perturb", description="Swap the dynamics of regions.")
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs, or folders that hold some")
+    parser.add_argument("runs", type=Path, nargs="*", help="folders of finished runs, or folders that hold some")
     parser.add_argument("--target", nargs="+", default=[], help="names of test clips; default: the papers' ages")
     parser.add_argument("--donor", nargs="+", default=[], help="as many")
-    parser.add_argument("--out", type=Path, help="folder for the table")
+    parser.add_argument("--out", type=Path, help="folder for the answers and their table")
+    parser.add_argument(
+        "--tables", type=Path, metavar="SWAPS.jsonl", help="write its table to --out again; swap nothing"
+    )
     options = parser.parse_args(arguments)
+    if (options.tables is None) == (not options.runs) or (options.tables and not options.out):
+        parser.error("give runs, or --tables and --out")
     if len(options.target) != len(options.donor):
         parser.error("as many donors as targets")
     try:
-        found = runs(options.runs)
-        if found[0].config.trait != paper()["swap"]["trait"] and (options.out or not options.target):
-            raise CannotSwap("the papers swap for age alone: name --target and --donor, and leave out --out")
-        header, answered = swaps(found, options.target, options.donor)
-        if options.out:
-            chosen = "named by hand" if options.target else swap_table.DRAWN
-            write(header, answered, f"Pairs: {chosen}.", options.out)
+        if options.tables:
+            tabulate(options.tables, options.out)
+        else:
+            _swap(options)
     except (*train.Failure, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
+    if options.out:
+        print(options.out / "swap.html")
+
+
+def _swap(options: argparse.Namespace) -> None:
+    """Swap, show the mean shifts, and write them where a folder is given."""
+    found = runs(options.runs)
+    if found[0].config.trait != paper()["swap"]["trait"] and (options.out or not options.target):
+        raise CannotSwap("the papers swap for age alone: name --target and --donor, and leave out --out")
+    header, answered = answers(found, options.target, options.donor)
+    if options.out:
+        chosen = "named by hand" if options.target else swap_table.DRAWN
+        write(header, answered, chosen, options.out)
     for method, mine in answered.items():
         print(f"{method}: {len(mine)} pairs")
         for name, moved in mean_shift(mine).items():
             print(f"  {name}: {moved.value:+.3g} towards the donor, standard error {moved.se or 0:.2g}")
-    if options.out:
-        print(options.out / "swap.html")
 
 
 if __name__ == "__main__":

@@ -18,3 +18,8 @@ def has_bfloat16(device: str) -> bool:
 def autocast(device: str) -> torch.autocast:
     """A context in which torch multiplies in bfloat16 where that is fast, and in float32 elsewhere."""
     return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))
+
+
+def name(device: str) -> str:
+    """What `autocast` multiplies in: "bfloat16" or "float32"."""
+    return "bfloat16" if has_bfloat16(device) else "float32"

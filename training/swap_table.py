@@ -1,17 +1,17 @@
 """The papers' swap of one region's dynamics, with the printed errors beside ours (P0 section 4.2)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from smile.regions import NAMES
 from training import statistics
-from training.datasets import Clip
 from training.published import paper
 from training.report import Table
 from training.statistics import Mean
+from training.swaps import Answered, Swap
 from training.tables import NOT_PRINTED, NOT_RUN
 
 PAPERS = ("P0", "P1")
@@ -21,42 +21,27 @@ DRAWN = (
 ).format(**{side: paper()["swap"][side]["group"] for side in ("target", "donor")})
 
 
-@dataclass(frozen=True)
-class Swap:
-    """The answer for a target after one region's d_k was taken from a donor.
-
-    Attributes:
-        plain, donor: answers for the two clips as they are: years, or the probability of female.
-        swapped: region -> answer.
-    """
-
-    target: Clip
-    plain: float
-    donor: float
-    swapped: dict[str, float]
-
-
 def mean_shift(swaps: Sequence[Swap]) -> dict[str, Mean]:
     """Region -> mean change of the answer towards the donor's, over pairs of clips and over the targets' subjects."""
-    people = [swap.target.subject for swap in swaps]
+    people = [swap.subject for swap in swaps]
     return {
-        name: statistics.summary([(s.swapped[name] - s.plain) * np.sign(s.donor - s.plain) for s in swaps], people)
+        name: statistics.summary([(s.swapped[name] - s.plain) * np.sign(s.donated - s.plain) for s in swaps], people)
         for name in (NAMES if swaps else ())
     }
 
 
 def mean_error(swaps: Sequence[Swap]) -> dict[str | None, Mean]:
     """Region -> mean absolute error in years after the swap; None -> before it."""
-    people = [swap.target.subject for swap in swaps]
+    people = [swap.subject for swap in swaps]
     answers: dict[str | None, list[float]] = {None: [swap.plain for swap in swaps]}
     answers |= {name: [swap.swapped[name] for swap in swaps] for name in NAMES}
     return {
-        name: statistics.summary([abs(a - s.target.age) for a, s in zip(found, swaps, strict=True)], people)
+        name: statistics.summary([abs(a - s.age) for a, s in zip(found, swaps, strict=True)], people)
         for name, found in (answers.items() if swaps else ())
     }
 
 
-def table(answered: dict[str, list[Swap]], caption: str) -> Table:
+def table(answered: Answered, caption: str) -> Table:
     """Printed regions first, then the others; a network of the papers that was not run says so."""
     printed = paper()["swap"]
     rows, records = [], []

@@ -124,7 +124,7 @@ def comparison(name: str, printed: dict[str, Any], header: Header, results: Resu
     head = [text for column in columns for text in (f"{LABELS.get(column, column)}: paper", "ours")]
     notes = " ".join(f"{row['name']}: {row['note']}." for row in printed["rows"] if "note" in row)
     unit = "Years" if trait == "age" else "Percent"
-    text = f"{unit}. {caption} {notes}".rstrip()
+    text = " ".join(part for part in (f"{unit}. {caption}", notes, _claim(printed)) if part)
     return Table(name, printed["title"], text, ("method", *head), tuple(rows), records)
 
 
@@ -144,7 +144,13 @@ def _perturbation(name: str, printed: dict[str, Any], header: Header, results: R
     text = f"Years ± standard error, ages {PERTURBED_GROUP}. {caption}"
     if 0 < len(everyone) < header.clips:
         text += f" Incomplete: {len(everyone):,} of {header.clips:,} clips."
+    text = f"{text} {_claim(printed)}".rstrip()
     return Table(name, printed["title"], text, columns, tuple(rows), records)
+
+
+def _claim(printed: dict[str, Any]) -> str:
+    """What the paper says of the significance of its table, and where ours is."""
+    return f"The paper: {printed['claim']}. Our tests: below, {printed['trait']}." if "claim" in printed else ""
 
 
 def _perturbed(items: Sequence[Prediction]) -> list[Prediction]:

@@ -190,7 +190,12 @@ def run(job: tuple[Trial, Path]) -> None:
     trial, path = job
     started = time.monotonic()
     found = read(*fit(trial))
-    record = json.dumps({"trial": asdict(trial), "seconds": round(time.monotonic() - started, 1)} | found)
+    about = {
+        "trial": asdict(trial),
+        "precision": precision.name("cpu"),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    record = json.dumps(about | found)
     partial = path.with_suffix(".partial")
     partial.write_text(record + "\n", encoding="utf-8")
     partial.replace(path)

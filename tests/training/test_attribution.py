@@ -74,7 +74,7 @@ def test_swapping_with_oneself_changes_nothing_and_all_regions_count(tmp_path: P
     regions = torch.from_numpy(np.array(features.regions(donor)))[None]
     with torch.inference_mode():
         direct = made.answer(made(regions, torch.tensor([regions.shape[1]])).output)
-    assert other.donor == pytest.approx(float(direct), abs=1e-4)
+    assert other.donated == pytest.approx(float(direct), abs=1e-4)
 
 
 def test_holistic_network_has_nothing_to_swap(tmp_path: Path) -> None:

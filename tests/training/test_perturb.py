@@ -20,7 +20,7 @@ from tests.training import planted_features
 from training import datasets, feature_store, perturb, protocol, swap_table
 from training.datasets import Clip
 from training.feature_store import Features
-from training.swap_table import Swap
+from training.swaps import Swap
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"fc1": 16, "lstm": 16, "relation": [32, 32], "estimator": [16, 8]}
@@ -86,14 +86,14 @@ def test_the_table_has_the_printed_errors_beside_ours(folder: Path, content: dic
 
 def test_every_pair_is_of_the_test_side_and_the_same_for_both_networks(folder: Path) -> None:
     """No clip that a network learned from, no pair of one person, no pair outside the papers' ages."""
-    header, answered = perturb.swaps(perturb.runs([folder / "runs"]))
+    header, answered = perturb.answers(perturb.runs([folder / "runs"]))
     assert header.clips == 120
     for fold in (0, 1):
         test = {clip.name for clip in sides(folder, fold)}
         for target, donor in perturb.drawn(sides(folder, fold)):
             assert {target.name, donor.name} <= test and target.subject != donor.subject
             assert 13 <= target.age <= 19 and donor.age >= 66
-    targets = {method: [swap.target.name for swap in found] for method, found in answered.items()}
+    targets = {method: [swap.target for swap in found] for method, found in answered.items()}
     assert targets["no_ri"] == targets["full"][: len(targets["no_ri"])]
 
 
@@ -118,6 +118,17 @@ def test_the_numbers_are_those_of_the_swapped_networks(folder: Path, content: di
     for found, values in ((row["error"], errors), (row["shift"], shifts)):
         assert found["value"] == pytest.approx(np.mean(values), abs=1e-3)
         assert found["se"] == pytest.approx(np.std(values, ddof=1) / len(values) ** 0.5, abs=1e-3)
+
+
+def test_the_table_comes_again_from_the_kept_answers(folder: Path, content: dict, tmp_path: Path) -> None:
+    """Every number of the table can be had from swaps.jsonl, and a broken line of it is named."""
+    kept = folder / "out/swaps.jsonl"
+    perturb.main(["--tables", str(kept), "--out", str(tmp_path)])
+    assert json.loads((tmp_path / "swap.json").read_text()) == content
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(kept.read_text().replace('"donated"', '"given"', 1))
+    with pytest.raises(SystemExit, match="broken.jsonl:2: not a file of format"):
+        perturb.main(["--tables", str(broken), "--out", str(tmp_path)])
 
 
 def test_a_clip_that_was_learned_from_is_refused(folder: Path) -> None:
@@ -147,8 +158,8 @@ def test_folds_that_changed_meanwhile_are_refused(folder: Path, tmp_path: Path) 
 
 
 def swaps(answers: Sequence[float]) -> list[Swap]:
-    clips = [Clip(f"{i}.mp4", Path(f"{i}.mp4"), f"s{i}", 15, "male", "posed") for i in range(len(answers))]
-    return [Swap(clip, 16.0, 70.0, dict.fromkeys(NAMES, answer)) for clip, answer in zip(clips, answers, strict=True)]
+    swapped = [dict.fromkeys(NAMES, answer) for answer in answers]
+    return [Swap(f"{i}.mp4", f"s{i}", 15, "d.mp4", 16.0, 70.0, regions) for i, regions in enumerate(swapped)]
 
 
 def test_a_network_that_was_not_run_says_so() -> None:
