@@ -152,7 +152,7 @@ def note(folder: Path, run: Run, **values: object) -> None:
         "seen": run.seen,
         "elapsed_s": round(run.elapsed),
         "images_per_s": round(run.seen / max(run.elapsed, 1e-9), 1),
-        "rate": round(run.plan.learning_rate(run.progress), 6),
+        "rate": round(run.plan.rate * run.plan.schedule(run.progress), 6),
         **values,
     }
     print(json.dumps(line), flush=True)

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import backbone, precision, stills
+from training import backbone, muon, precision, stills
 from training.backbone_run import Plan, Run, label_distribution, loss
 from training.still_network import AGES, expected_age, load_head
 
@@ -59,8 +61,8 @@ def test_the_loss_is_least_at_the_truth() -> None:
 def test_one_cycle() -> None:
     """The rate rises, stays and falls to nothing, and the crops only grow."""
     plan = Plan()
-    rates = [plan.learning_rate(step / 1000) for step in range(1001)]
-    assert max(rates) == plan.rate == plan.learning_rate(plan.warm_up) and rates[0] > 0 and rates[-1] == 0
+    rates = [plan.schedule(step / 1000) for step in range(1001)]
+    assert max(rates) == 1 == plan.schedule(plan.warm_up) and rates[0] > 0 and rates[-1] == 0
     turns = np.flatnonzero(np.diff(np.sign(np.diff(rates))))
     assert np.all(np.diff(rates)[: turns[0]] > 0) and np.all(np.diff(rates)[turns[-1] + 1 :] < 0)
     sizes = [plan.size(step / 1000) for step in range(1001)]
@@ -135,15 +137,31 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_step_follows_the_gradient(shards: int) -> None:
-    """The first step of AdamW is the sign of each weight's own gradient, whatever lies how in memory."""
+    """The first step is the sign of each weight's own gradient, of a kernel that made orthogonal, whatever
+    lies how in memory."""
     run = Run.start(TINY, torch.device("cpu"), shards)
     before = {name: tensor.detach().clone() for name, tensor in run.network.named_parameters()}
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
     run.step(frames, torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1]))
+    kernels = {id(kernel) for kernel in run.optimisers[1].param_groups[0]["params"]}
+    assert len(kernels) == 9
     for name, tensor in run.network.named_parameters():
         assert tensor.grad is not None
-        step = (before[name] - tensor.detach()).flatten()
-        assert float(cosine_similarity(step, tensor.grad.sign().flatten(), dim=0)) > 0.95, name
+        step, expected = before[name] - tensor.detach(), tensor.grad.sign()
+        if id(tensor) in kernels:
+            expected = muon.orthogonal(tensor.grad.flatten(1))
+        assert float(cosine_similarity(step.flatten(), expected.flatten(), dim=0)) > 0.95, name
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 40), st.floats(1e-6, 1e6), st.integers(0, 2**16))
+def test_an_orthogonal_step_moves_all_directions_alike(rows: int, more: int, scale: float, seed: int) -> None:
+    """Same singular vectors, singular values near 1, whatever the scale."""
+    torch.manual_seed(seed)
+    left, values, right = torch.linalg.svd(torch.randn(rows, rows + more), full_matrices=False)
+    made = left.T @ muon.orthogonal(scale * left @ values.clamp_min(0.1 * values.max()).diag() @ right) @ right.T
+    assert 0.6 < made.diagonal().min() and made.diagonal().max() < 1.3
+    assert (made - made.diagonal().diag()).abs().max() < 1e-3
 
 
 def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
