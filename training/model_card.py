@@ -45,9 +45,9 @@ The weights are for **non-commercial research only**, because UTKFace is. The co
 ## Replacing these weights
 
 With the UvA-NEMO Smile Database (by agreement with its owners) and VGG-Face weights (non-commercial research):
-import the backbone with `python -m training.vggface`, train with `python -m training.study --data UvA-NEMO_DIR
---backbone DIR`, write the two networks, the backbone and a card.json into one release directory, and publish it with
-`python -m export --checkpoint DIR`. Numbers of these weights and of those are not comparable.
+import the backbone with `python -m training.vggface`, train with `python -m training.study --plan paper --data
+UvA-NEMO_DIR --backbone DIR`, make a calibrated release of one fold's networks with `python -m training.study_release`,
+and publish it with `python -m export --checkpoint DIR`. Numbers of these weights and of those are not comparable.
 """
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.__main__ import main as export
 from networks.config import ABLATIONS, TRAITS
+from service.cli.main import main as smile
+from smile.card import Card
 from tests.training import planted_features
-from training import datasets, feature_store, features, predictions, run_config, study
+from training import datasets, feature_store, features, predictions, run_config, study, study_release
 from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.module import Optimisation
@@ -45,27 +48,63 @@ def begun(folder: Path, **more: Any) -> study.Study:
     return study.Study(SMALL, folder / "study", folder / "clips.csv", **places, **more)
 
 
-def test_tiny_study_runs_from_nothing_to_tables(tmp_path: Path) -> None:
-    """Simulate, cache, split, train every network of both traits, tabulate; then again, and nothing is repeated."""
-    out = tmp_path / "study"
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny study from nothing, with its cache beside it."""
+    out = tmp_path_factory.mktemp("tiny") / "study"
+    made = subprocess.run(tiny_command(out), cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-3000:]
+    return out
+
+
+def tiny_command(out: Path) -> list[str]:
     command = [sys.executable, "-m", "training.study", "--plan", "tiny", "--out", str(out)]
-    command += ["--cache", str(tmp_path / "cache")]
-    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert first.returncode == 0, first.stderr[-3000:]
-    files = sorted((out / "runs").rglob("predictions.jsonl"))
+    return [*command, "--cache", str(out.parent / "cache")]
+
+
+def test_tiny_study_runs_from_nothing_to_tables(tiny: Path) -> None:
+    """Simulate, cache, split, train every network of both traits, tabulate; then again, and nothing is repeated."""
+    files = sorted((tiny / "runs").rglob("predictions.jsonl"))
     assert len(files) == len(TRAITS) * len(ABLATIONS) * 2
     head, items = predictions.read(files)
     assert head.simulated and head.clips == 40
     assert len(items) == 40 * len(TRAITS) * len(ABLATIONS)
-    tables = (out / "tables/tables.md").read_text()
+    tables = (tiny / "tables/tables.md").read_text()
     assert "simulated" in tables and "P0 Table 2" in tables
-    assert (out / "tables/relations_age.png").stat().st_size > 10_000
-    record = json.loads((out / "study.json").read_text())
+    assert (tiny / "tables/relations_age.png").stat().st_size > 10_000
+    record = json.loads((tiny / "study.json").read_text())
     assert record["failed"] == [] and set(record["seconds"]) == {"simulation", "features", "training", "tables"}
     stamps = [path.stat().st_mtime_ns for path in files]
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    second = subprocess.run(tiny_command(tiny), cwd=ROOT, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr[-3000:]
     assert [path.stat().st_mtime_ns for path in files] == stamps
+
+
+def test_the_networks_of_a_study_can_be_served(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Study, release, graphs, answer: it is what the network of the fold says, and says what it was trained on."""
+    release, repository = tmp_path / "release", tmp_path / "repository"
+    told = ["--name", "mine", "--licence", "not to be passed on", "--out", str(release)]
+    study_release.main([str(tiny), *told])
+    card = Card.from_json((release / "card.json").read_text())
+    assert card.age_interval is not None and card.report is not None and card.frame_rate_hz == 8.0
+    _, items = predictions.read(sorted((tiny / "runs/age/full").glob("*/predictions.jsonl")))
+    assert card.report["age_mae_years"] == pytest.approx(np.mean([abs(i.prediction - i.age) for i in items]), abs=1e-3)
+    crops = ["--calibration", str(release / "calibration.npz")]
+    assert export(["--checkpoint", str(release), *crops, "--repository", str(repository)]) == 0
+    tested = next(item for item in items if item.fold == 0)
+    (clip,) = (tiny / "data").rglob(tested.clip)
+    capsys.readouterr()
+    monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(repository))
+    assert smile(["predict", str(clip)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "simulated" in answer["model"]["trained_on"]
+    low, high = answer["age"]["interval"]["low"], answer["age"]["interval"]["high"]
+    assert low <= answer["age"]["years"] <= high
+    assert answer["age"]["years"] == pytest.approx(tested.prediction, abs=0.3)
+    with pytest.raises(SystemExit, match="runs/age/full/7 is not a finished run"):
+        study_release.main([str(tiny), "--fold", "7", *told])
 
 
 def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:
