@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from networks.config import NetworkConfig
@@ -24,6 +25,10 @@ SELECTION = "selection"
 """The logged value by which an epoch is chosen; less is better."""
 TIE_BREAK = 1e-3
 """Weight of the cross-entropy in what selects a gender network: accuracies of few clips are often equal."""
+
+ENCODED_AT_ONCE = 1600
+"""Instants, padding included, that are encoded at once: 16 clips of four seconds at 25 Hz. In a batch of more the
+activations are computed again on the way back, so that memory does not grow with the length of clips."""
 
 
 class LossNotFinite(Exception):
@@ -124,7 +129,17 @@ class TraitModule(pl.LightningModule):
         """Standardised age (B, 1) or logits (B, 2); (B * K, ...) for `image_cnn`, frame by frame."""
         if isinstance(self.network, ImageCNN):
             return self.network(batch.inputs.flatten(end_dim=1))
-        return self.network(batch.inputs, batch.frame_count).output[:, 0]
+        return self.network.interpret(self._encoded(batch).unsqueeze(1)).output[:, 0]
+
+    def _encoded(self, batch: Batch) -> Tensor:
+        """d_i of the clips, (B, R, H)."""
+        assert isinstance(self.network, InterpreterNetwork)
+        clips, instants = batch.inputs.shape[:2]
+        if clips * instants <= ENCODED_AT_ONCE:
+            return self.network.encode(batch.inputs, batch.frame_count)
+        size = max(1, ENCODED_AT_ONCE // instants)
+        parts = zip(batch.inputs.split(size), batch.frame_count.split(size), strict=True)
+        return torch.cat([checkpoint(self.network.encode, *part, use_reentrant=False) for part in parts])
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean squared error on the standardised age, or cross-entropy."""

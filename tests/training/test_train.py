@@ -16,11 +16,11 @@ import torch
 import yaml
 
 from networks import checkpoint
-from networks.config import network_config
+from networks.config import Ablation, NetworkConfig, network_config
 from networks.siam_config import siam_config
 from tests.training import planted_features
 from training import datasets, feature_store, predictions, protocol, run_config, train
-from training.batches import BucketedBatches, Clips
+from training.batches import Batch, BucketedBatches, Clips
 from training.feature_store import Features
 from training.module import Optimisation, TraitModule
 from training.run_config import ConfigError, from_dict
@@ -222,6 +222,31 @@ def test_a_cosine_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None
             module.on_train_epoch_start()
             rates += {group["lr"] for group in optimiser.param_groups}
         assert rates == pytest.approx([0.2, 0.1707, 0.1, 0.0293], abs=1e-4)
+
+
+@pytest.mark.parametrize("ablation", ["full", "holistic"])
+def test_long_clips_are_encoded_in_parts(ablation: Ablation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and gradients are those of the whole batch, and no more than a part of it is encoded at once."""
+    drops = {f"{name}_dropout": 0.0 for name in ("fc1", "lstm", "relation", "estimator")}
+    narrow = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
+    made = TraitModule(NetworkConfig("age", ablation, **narrow, **drops), Optimisation(), 0)
+    count = torch.tensor([7, 10, 3, 9, 10])
+    batch = Batch(torch.rand(5, 10, 9, 2048).half(), count, torch.rand(5), torch.arange(5))
+    sizes: list[int] = []
+    encode = made.network.encode
+    monkeypatch.setattr(made.network, "encode", lambda *of: sizes.append(len(of[1])) or encode(*of))
+
+    def gradients() -> dict[str, torch.Tensor]:
+        made.zero_grad()
+        made.loss(made(batch), batch.target).backward()
+        return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+
+    whole = gradients()
+    monkeypatch.setattr("training.module.ENCODED_AT_ONCE", 25)
+    parts = gradients()
+    assert sizes[0] == 5 and set(sizes[1:]) == {2, 1} and whole.keys() == parts.keys()
+    for name, found in parts.items():
+        torch.testing.assert_close(found, whole[name], rtol=1e-4, atol=2e-5)
 
 
 def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
