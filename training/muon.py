@@ -50,7 +50,10 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def _move(self, kernel: Tensor, lr: float, weight_decay: float, momentum: float, **_: object) -> None:
         assert kernel.grad is not None
-        mean = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+        state = self.state[kernel]
+        if not state:
+            state["momentum"] = torch.zeros_like(kernel)
+        mean = state["momentum"]
         mean.lerp_(kernel.grad, 1 - momentum)
         direction = orthogonal(kernel.grad.lerp(mean, momentum).flatten(1))
         kernel.mul_(1 - lr * weight_decay)

@@ -144,15 +144,7 @@ def answers(found: Sequence[Run], targets: Sequence[str] = (), donors: Sequence[
     dataset = datasets.read(Path(config.data))
     features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
     split = protocol.load(Path(config.split))
-    now = {
-        "data": dataset.digest,
-        "content": features.content,
-        "split": split.hash,
-        "features": asdict(features.recipe),
-    }
-    data = found[0].record["data"]
-    trained = found[0].record | {"data": data["digest"], "content": data.get("content")}
-    if changed := [name for name, value in now.items() if trained[name] != value]:
+    if changed := train.changed(found[0].record, features, split):
         raise CannotSwap(f"{', '.join(changed)} changed since {found[0].folder} was trained")
     answered: Answered = {}
     for run in found:

@@ -117,9 +117,9 @@ def write(path: Path, header: Header, predictions: Sequence[Prediction]) -> None
     for number, prediction in enumerate(predictions, start=2):
         _check(path, number, prediction)
         record = asdict(prediction)
-        record["prediction"] = _rounded(prediction.prediction)
-        record["importance"] = prediction.importance and [_rounded(value) for value in prediction.importance]
-        record["zeroed"] = {key: _rounded(value) for key, value in prediction.zeroed.items()}
+        record["prediction"] = rounded(prediction.prediction)
+        record["importance"] = prediction.importance and [rounded(value) for value in prediction.importance]
+        record["zeroed"] = {key: rounded(value) for key, value in prediction.zeroed.items()}
         lines.append(json.dumps({key: value for key, value in record.items() if value not in (None, {})}))
     partial = path.with_name(path.name + ".part")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -218,5 +218,6 @@ def _check(path: Path, number: int, item: Prediction) -> None:
         raise PredictionsError(f"{path}:{number}: {item.clip}: {problem}")
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """As files keep it."""
     return float(f"{value:.{DIGITS}g}")

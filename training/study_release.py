@@ -11,7 +11,7 @@ answers of all folds, each to somebody whom its network had not seen, calibrate 
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ class Answers:
 
 def write(study: Path, fold: int, name: str, licence: str, out: Path) -> Card:
     """The release and calibration.npz, aligned crops, in `out`. Raises CannotRelease, train.Failure, OSError."""
-    configs = {trait: _run(study, trait, fold) for trait in TRAITS}
+    configs = {trait: _config(study, trait, fold) for trait in TRAITS}
     answers: dict[str, Answers] = {trait: _answers(study, trait) for trait in TRAITS}
     config = configs["age"]
-    crops = _crops(config, answers["age"].header)
+    crops = _crops(config)
     gain = _scaled_backbone(Path(config.backbone), crops, out / BACKBONE)
     for trait, run in configs.items():
         network = checkpoint.load_network(Path(run.out) / "network")
@@ -97,7 +97,7 @@ def _scaled_backbone(directory: Path, crops: NDArray[np.uint8], out: Path) -> fl
     return float(backbone.feature_scale) / before
 
 
-def _run(study: Path, trait: str, fold: int) -> RunConfig:
+def _config(study: Path, trait: str, fold: int) -> RunConfig:
     path = study / "runs" / trait / ABLATION / str(fold) / train.RECORD
     if not (path.parent / train.PREDICTIONS).exists():
         raise CannotRelease(f"{path.parent} is not a finished run: finish the study, or choose another --fold")
@@ -112,13 +112,17 @@ def _answers(study: Path, trait: str) -> Answers:
     return Answers(header, items)
 
 
-def _crops(config: RunConfig, header: Header) -> NDArray[np.uint8]:
-    """(n, 96, 96, 3) uint8 RGB of clips that the networks learned from, to choose int8 ranges on."""
+def _crops(config: RunConfig) -> NDArray[np.uint8]:
+    """(n, 96, 96, 3) uint8 RGB of clips that the networks learned from, to choose int8 ranges on.
+
+    Raises CannotRelease where the clips, the folds or the backbone are not those that the run was trained with.
+    """
     dataset = datasets.read(Path(config.data))
     split = protocol.load(Path(config.split))
-    if split.hash != header.split:
-        raise CannotRelease(f"{config.split} changed since the study was run")
     features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
+    record = json.loads((Path(config.out) / train.RECORD).read_text(encoding="utf-8"))
+    if changed := train.changed(record, features, split):
+        raise CannotRelease(f"{', '.join(changed)} changed since {config.out} was trained")
     clips = train.readable(split.sides(dataset, config.fold), features).training
     chosen = np.unique(np.linspace(0, len(clips) - 1, CALIBRATION_CLIPS).round().astype(int))
     return np.concatenate([features.crops(clips[place]) for place in chosen])
@@ -128,7 +132,10 @@ def _report(answers: dict[str, Answers]) -> dict[str, Any]:
     """What GET /model shows: the pooled scores of the protocol (SPEC A8)."""
     header, items = answers["age"].header, answers["age"].items
     return {
-        "protocol": asdict(header) | {"provenance": None, "folds": len({item.fold for item in items})},
+        "data_set": header.data_set,
+        "clips": len(items),
+        "split": header.split,
+        "folds": len({item.fold for item in items}),
         "age_mae_years": float(np.mean([item.error() for item in items])),
         "gender_accuracy": float(np.mean([item.correct for item in answers["gender"].items])),
     }

@@ -8,12 +8,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.predictions import Header, PredictionsError
+from training.predictions import Header, PredictionsError, rounded
 
 FORMAT = "smile-swaps/1"
 FILE = "swaps.jsonl"
-DIGITS = 6
-"""Significant digits that are written."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ def write(path: Path, header: Header, pairs: str, answered: Answered) -> None:
     lines = [json.dumps({"format": FORMAT, "pairs": pairs} | asdict(header))]
     for method, found in answered.items():
         for swap in found:
-            record = asdict(swap) | {"plain": _rounded(swap.plain), "donated": _rounded(swap.donated)}
-            record["swapped"] = {region: _rounded(value) for region, value in swap.swapped.items()}
+            record = asdict(swap) | {"plain": rounded(swap.plain), "donated": rounded(swap.donated)}
+            record["swapped"] = {region: rounded(value) for region, value in swap.swapped.items()}
             lines.append(json.dumps({"method": method} | record))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -73,7 +71,3 @@ def _head(line: str) -> tuple[Header, str]:
         raise ValueError("another format")
     pairs = record.pop("pairs")
     return Header(**record), pairs
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")

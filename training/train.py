@@ -200,6 +200,19 @@ def _record(config: RunConfig, features: Features, split: Split) -> dict[str, An
     }
 
 
+def changed(record: dict[str, Any], features: Features, split: Split) -> list[str]:
+    """What is not as it was when the run of this record was trained."""
+    data = record["data"]
+    trained = {"data": data["digest"], "content": data.get("content"), **{k: record[k] for k in ("split", "features")}}
+    now = {
+        "data": features.whole.digest,
+        "content": features.content,
+        "split": split.hash,
+        "features": asdict(features.recipe),
+    }
+    return [name for name, value in now.items() if trained[name] != value]
+
+
 def _source(backbone: Path) -> str | None:
     """Where the weights of the backbone come from, in words; None where its checkpoint has gone."""
     try:

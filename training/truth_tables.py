@@ -83,10 +83,8 @@ def _accuracies(records: list[dict[str, Any]]) -> list[Table]:
     if not rows:
         return []
     caption = "Share of the label's variance told on sequences that were not trained on. A plant is a pair and a seed; "
-    caption += (
-        "both networks saw the same sequences, with products in the same precision. Two-sided paired t-test over "
-    )
-    caption += "plants."
+    caption += "both networks saw the same sequences, with products in the same precision. Two-sided paired t-test "
+    caption += "over plants."
     columns = ("label, networks", "products in", "plants", f"R² of {OURS}", "R² of the other", "difference", "p")
     return [Table("Accuracy", "Which network tells a planted label", caption, columns, tuple(rows), numbers)]
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -131,7 +132,12 @@ def test_interrupted_run_goes_on(client: httpx.Client, tmp_path: Path, demo: byt
         (tmp_path / name).write_bytes(demo)
     out = tmp_path / "results.csv"
     command = [*COMMAND, "predict", ".", "--out", str(out), "--url", str(client.base_url), "--parallel", "1"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=_environment()) as run:
+    heeding = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell's background jobs inherit that it is ignored
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=_environment(), preexec_fn=heeding
+    ) as run:
         assert run.stderr and "[1/5] " in run.stderr.readline()
         run.send_signal(signal.SIGINT)
         assert run.wait() == Exit.INTERRUPTED

@@ -82,6 +82,7 @@ def test_all_ten_tables_stand_there_with_the_printed_numbers(report):
         assert "Nothing here was measured on people" in text
     rows = {row["name"]: row for row in by_name["P0 Table 2"]["records"]}
     assert rows["FDIN"]["columns"]["all"]["printed"] == 3.87
+    assert "402 clips" in by_name["P0 Table 1"]["caption"] and "p > 0.05" in by_name["P0 Table 2"]["caption"]
 
 
 def test_our_numbers_are_those_of_the_predictions(report):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smile.regions import PAIRS
 from training import truth
 from training.truth import LABELS, Trial, sequences
-from training.truth_tables import READINGS, rank_of
+from training.truth_tables import READINGS, rank_of, tables
 
 VARIANTS = ("full", "no_ri", "regional", "holistic")
 
@@ -48,6 +48,15 @@ def test_no_region_but_the_planted_pair_tells_the_age(label: truth.Label) -> Non
     told = abs(np.corrcoef(lag if label == "additive" else np.abs(lag), ages)[0, 1])
     others = [abs(np.corrcoef(when[:, region], ages)[0, 1]) for region in range(1, 8)]
     assert told > 0.5 and max(others) < 0.12
+
+
+def test_networks_are_compared_in_one_precision_only() -> None:
+    """A plant of the full network in float32 is set against float32, whatever was run in bfloat16 as well."""
+    plant = {"label": "additive", "pair": [0, 1], "seed": 0, "sequences": 1, "epochs": 1}
+    r2 = {("full", "float32"): 0.5, ("full", "bfloat16"): 0.9, ("holistic", "float32"): 0.4, ("regional", "other"): 0.1}
+    records = [{"trial": plant | {"variant": v}, "precision": p, "r2": value} for (v, p), value in r2.items()]
+    (table,) = tables(records)
+    assert [(r["variant"], r["ours"], r["theirs"]) for r in table.records] == [("holistic", [0.5], [0.4])]
 
 
 @given(st.permutations(range(36)), st.sampled_from(PAIRS))
