@@ -47,7 +47,7 @@ class Plan:
     weight_decay: float = 0.05
     warm_up: float = 0.04
     cool_down: float = 0.8
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.4, 96))
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.5, 80), (0.75, 96))
     degraded: float = augment.DEGRADED
     balance: float = 0.4
     age_spread: tuple[float, float] = (1.0, 0.04)
