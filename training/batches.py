@@ -36,6 +36,20 @@ class Batch(NamedTuple):
     rows: Tensor
 
 
+def excerpts(batch: Batch) -> Batch:
+    """A random run of at least half of each clip's instants, by torch's global random numbers."""
+    count, device = batch.frame_count, batch.inputs.device
+    chance = torch.rand(2, len(count), device=device)
+    least = (count + 1) // 2
+    length = least + (chance[0] * (count - least + 1)).long()
+    start = (chance[1] * (count - length + 1)).long()
+    place = torch.arange(int(length.max()), device=device)
+    valid = place < length[:, None]
+    taken = torch.where(valid, start[:, None] + place, 0)
+    inputs = batch.inputs[torch.arange(len(count), device=device)[:, None], taken]
+    return batch._replace(inputs=inputs * valid[..., None, None], frame_count=length)
+
+
 class Clips(Dataset[int]):
     """Clips by index; `collate` reads them, so that each is copied once, into its place in the batch.
 
