@@ -18,6 +18,8 @@ KINDS = {
     "race_label": "Race label of the data set",
     "date": "Capture date",
 }
+VIEWS = "backbone_views"
+"""Key of the report in the card: training images that the backbone has seen."""
 LIMITS = """\
 ## What simulated movement does and does not justify
 
@@ -61,10 +63,16 @@ def key_numbers(report: Report) -> Report:
         "steadiness": clips["steadiness"],
         "slices": {kind: clips["slices"][kind] for kind in ("decade", "gender", "race_label")},
         "stills": report["stills"]["clean"] if report["stills"] else None,
+        VIEWS: _views(report["provenance"]["backbone"]),
         "targets_missed": [row["target"] for row in report["targets"] if row["hit"] is False],
         "split": report["provenance"]["split"],
         "commit": report["provenance"]["commit"],
     }
+
+
+def _views(backbone: Report) -> int:
+    """Training images that the backbone has seen, those of the weights that it began with included."""
+    return int(backbone.get("images_seen", 0) + backbone.get("images_seen_before", 0))
 
 
 def markdown(report: Report, card: Card, siam: Report | None = None) -> str:
@@ -83,7 +91,6 @@ def markdown(report: Report, card: Card, siam: Report | None = None) -> str:
 def _head(report: Report, card: Card) -> str:
     backbone = report["provenance"]["backbone"]
     begun = backbone.get("begun", "from scratch")  # as all were before runs said so
-    views = backbone.get("images_seen", 0) + backbone.get("images_seen_before", 0)
     missed = sum(row["hit"] is False for row in report["targets"])
     unmeasured = sum(row["hit"] is None for row in report["targets"])
     return f"""# Model card: {card.name}
@@ -92,7 +99,7 @@ Written by training.model_card from evaluation.json; do not edit.
 
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
-- Backbone: ten convolutions of VGG-Face's shape, trained {begun} on {views:,} views of stills
+- Backbone: ten convolutions of VGG-Face's shape, trained {begun} on {_views(backbone):,} views of stills
   ({100 * backbone.get("progress", 0):.0f} % of its planned run); heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.

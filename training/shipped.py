@@ -20,6 +20,7 @@ from networks import checkpoint
 from networks.backbone import Backbone, BackboneConfig
 from smile.card import METADATA_CARD, Card
 from smile.tensors import BACKBONE
+from training.model_card import VIEWS
 
 REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
 
@@ -56,6 +57,8 @@ def write(folder: Path, repository: Path = REPOSITORY) -> Path:
         "trained_on": card.trained_on,
         "licence": card.licence,
     }
+    if card.report and VIEWS in card.report:
+        provenance["images_seen"] = card.report[VIEWS]
     checkpoint.save(network, folder, provenance)
     return folder
 

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
 
 from networks import checkpoint
+from smile.card import METADATA_CARD
 from smile.tensors import BACKBONE
 from training import shipped
 
@@ -25,6 +27,21 @@ def test_the_checkpoint_computes_what_is_served(tmp_path: Path) -> None:
         found = network(torch.from_numpy(frames)).numpy()
     np.testing.assert_allclose(found.astype(np.float32), served.astype(np.float32), atol=0.01)
     assert "licence" in json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+
+
+def test_what_the_weights_have_seen_is_counted_on(tmp_path: Path) -> None:
+    """A run that begins with shipped weights knows how much they have learned from."""
+    graph = next(shipped.REPOSITORY.glob(f"{BACKBONE.name}/*/{shipped.FLOAT16_FILE}"))
+    copy = tmp_path / "repository" / BACKBONE.name / "1" / graph.name
+    copy.parent.mkdir(parents=True)
+    model = onnx.load(graph)
+    entry = next(entry for entry in model.metadata_props if entry.key == METADATA_CARD)
+    card = json.loads(entry.value)
+    card["report"]["backbone_views"] = 4321
+    entry.value = json.dumps(card)
+    onnx.save(model, copy)
+    folder = shipped.write(tmp_path / "backbone", tmp_path / "repository")
+    assert json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]["images_seen"] == 4321
 
 
 def test_a_repository_without_a_backbone_is_named(tmp_path: Path) -> None:
