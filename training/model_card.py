@@ -75,8 +75,8 @@ def _views(backbone: Report) -> int:
     return int(backbone.get("images_seen", 0) + backbone.get("images_seen_before", 0))
 
 
-def markdown(report: Report, card: Card, siam: Report | None = None) -> str:
-    """The whole model card; `siam` is the report of training.siam_weights."""
+def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
+    """The whole model card; the card of `siam` holds the report of training.siam_weights."""
     parts = [_head(report, card), _data(report), _scores(report), _steadiness(report), _stills(report)]
     parts += [
         _slices(report),
@@ -99,8 +99,8 @@ Written by training.model_card from evaluation.json; do not edit.
 
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
-- Backbone: ten convolutions of VGG-Face's shape, trained {begun} on {_views(backbone):,} views of stills
-  ({100 * backbone.get("progress", 0):.0f} % of its planned run); heads: compact interpreter networks.
+- Backbone: ten convolutions of VGG-Face's shape, trained {begun}; {_views(backbone):,} views of stills in all
+  ({100 * backbone.get("progress", 0):.0f} % of its planned run). Heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
 - Targets: {len(report["targets"])}, of which {missed} missed and {unmeasured} not measured (table below).
@@ -176,15 +176,19 @@ def _slices(report: Report) -> str:
 def _interval(interval: AgeInterval | None, offset_years: float) -> str:
     if interval is None:
         return ""
+    stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
+    stated += f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
+    head = f"## Age intervals\n\n{stated}\n"
+    return f"{head}\n{_interval_table(interval)}"
+
+
+def _interval_table(interval: AgeInterval) -> str:
     rows = [
         f"| {age:.0f} | {max(age - below, 0):.1f} to {age + above:.1f} |"
         for age, below, above in zip(interval.ages, interval.below, interval.above, strict=True)
         if age % 10 == 0 and age <= 90
     ]
-    stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
-    stated += f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
-    head = f"## Age intervals\n\n{stated}\n"
-    return "\n".join([head, "| Estimate | Interval |", "|---|---|", *rows, ""])
+    return "\n".join(["| Estimate | Interval |", "|---|---|", *rows, ""])
 
 
 def _videos(videos: Report | None) -> str:
@@ -217,8 +221,9 @@ def _targets(report: Report) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _siam(report: Report) -> str:
+def _siam(card: Card) -> str:
     """What siam_frames and siam_sequence are worth on the same test smiles."""
+    report: Report = card.report or {}
     rows = ["| | n | MAE | Bias | Coverage % | Width |", "|---|---|---|---|---|---|"]
     groups = {"as shipped (int8)": report["shipped"], "float32": report["float32"]}
     groups |= {
@@ -238,7 +243,9 @@ def _siam(report: Report) -> str:
         f"{provenance['offset_years']:.2f} years, the median error on validation smiles, are taken from each answer.\n"
         f"MAE less that of the first network on the same smiles: {_interval_text(behind)} years. "
         f"Int8 minus float32: {_interval_text(report['shipped_minus_float32']['mae'])} years. "
-        f"Repository: {report['repository_bytes'] / 1e6:.1f} MB.\n\n" + "\n".join(rows) + "\n"
+        f"Repository: {report['repository_bytes'] / 1e6:.1f} MB. Commit {provenance['commit']}.\n\n"
+        + "\n".join(rows)
+        + (f"\n\n{_interval_table(card.age_interval)}" if card.age_interval else "\n")
     )
 
 
@@ -269,8 +276,9 @@ def write(run: Path) -> None:
     """MODEL_CARD.md of a finished run, with SIAM's section where there is one."""
     report = json.loads((run / "evaluation.json").read_text())
     card = Card.from_json((run / "release/card.json").read_text())
-    siam = run / "siam" / "evaluation.json"
-    (run / "MODEL_CARD.md").write_text(markdown(report, card, json.loads(siam.read_text()) if siam.exists() else None))
+    siam = run / "siam" / "release" / "card.json"
+    second = Card.from_json(siam.read_text()) if siam.exists() else None
+    (run / "MODEL_CARD.md").write_text(markdown(report, card, second if second and second.report else None))
 
 
 def main() -> None:

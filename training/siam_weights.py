@@ -110,9 +110,9 @@ class SiamWeights:
         release = self.calibrate(self.train())
         report = self.evaluate(release, self.export(release, "draft_repository"))
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
-        model_card.write(self.first.out)
         release = replace(release, card=replace(release.card, report=report))
         siam_release.save(release, self.out / "release", report["provenance"])
+        model_card.write(self.first.out)
         self.export(release, "model_repository")
         return report
 

@@ -18,6 +18,7 @@ from training.weights_evaluation import targets
 
 COUNT = 400
 INTERVAL = AgeInterval(0.9, (0.0, 100.0), (5.0, 5.0), (5.0, 5.0))
+SECOND_INTERVAL = AgeInterval(0.9, (0.0, 10.0), (2.5, 2.5), (3.5, 3.5))
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +134,13 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
     """What it is worth alone and against the first network, on the same smiles; nothing about gender."""
     exact, first = answers(data, 6.25, 0.5), answers(data, 4.0, 0.9)
     found = scores(exact, exact, first, data, INTERVAL) | {
-        "provenance": {"stills": 1234, "smiles": {"train": 56}, "offset_years": -0.75},
+        "provenance": {"stills": 1234, "smiles": {"train": 56}, "offset_years": -0.75, "commit": "abc"},
         "repository_bytes": 2_500_000,
     }
     assert found["minus_first_network"]["mae"]["value"] == pytest.approx(2.25)
     card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
-    section = markdown(report(data), card, found).split("## SIAM")[1].split("## ")[0]
+    second = Card("siam", "somewhere", "non-commercial research only", 25.0, SECOND_INTERVAL, found)
+    section = markdown(report(data), card, second).split("## SIAM")[1].split("## ")[0]
     for needed in (
         "1,234 training stills",
         "56 simulated smiles",
@@ -147,6 +149,8 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
         "2.5 MB",
         "0-9",
         "-0.75 years",
+        "Commit abc",
+        "| 10 | 7.5 to 13.5 |",
     ):
         assert needed in section, needed
     assert "ccuracy" not in section and "## SIAM" not in markdown(report(data), card)
