@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smile import alignment
 
-DEGRADED = 0.25
+DEGRADED = 0.35
 """Share of the views that lose more than framing and light."""
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -49,7 +49,7 @@ def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX, degraded: floa
 
 def degrade(image: Image, rng: Rng) -> Image:
     """Each of the camera's losses with a probability of its own."""
-    chain = ((occlude, 0.25), (dim, 0.25), (fade, 0.3), (shade, 0.25), (blur, 0.35), (record, 0.6))
+    chain = ((occlude, 0.25), (dim, 0.4), (fade, 0.3), (shade, 0.25), (blur, 0.35), (record, 0.6))
     for loss, probability in chain:
         if rng.random() < probability:
             image = loss(image, rng)
@@ -100,7 +100,8 @@ def relight(image: Image, rng: Rng) -> Image:
 
 def dim(image: Image, rng: Rng) -> Image:
     """So dark that only a part of the levels is left; half of the time brightened again, bands and all."""
-    curve = np.round(np.linspace(0, 1, 256)[:, None] * rng.uniform(0.15, 0.6) * 255) / 255
+    left = np.exp(rng.uniform(np.log(0.1), np.log(0.6)))
+    curve = np.round(np.linspace(0, 1, 256)[:, None] * left * 255) / 255
     return _mapped(image, curve.repeat(3, axis=1) * (rng.uniform(1.2, 3.0) if rng.random() < 0.5 else 1.0))
 
 

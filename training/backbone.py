@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -34,7 +34,7 @@ from networks import checkpoint
 from smile import alignment
 from training import augment, precision, still_split, stills
 from training.backbone_run import Plan, Run
-from training.still_network import StillNetwork, expected_age, fold, save_head
+from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 
 RUN = stills.ROOT / "runs/backbone"
 DATA = "UTKFace (non-commercial research), age and gender"
@@ -75,7 +75,10 @@ def predict(network: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> tu
 
 
 def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[tuple[NDArray, NDArray[np.int64]]]:
-    """Augmented crops and their rows, from `run.seen` on without end, a few batches ahead of the training step."""
+    """Augmented crops and their rows, from where the run is on without end, a few batches ahead of the training step.
+
+    A run that began with another's weights goes on behind what those have seen, instead of seeing it again.
+    """
     plan = run.plan
     weights = sampling_weights(data.age[rows], data.gender[rows], plan.balance)
     orders: dict[int, NDArray[np.int64]] = {}
@@ -93,7 +96,7 @@ def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[
 
     with ThreadPoolExecutor(2) as images, ThreadPoolExecutor(1) as ahead:
         waiting: list[Future[tuple[NDArray, NDArray[np.int64]]]] = []
-        position = run.seen
+        position = run.before + run.seen
         while True:
             while len(waiting) < 3:
                 picked = np.array([draw(position + index) for index in range(plan.batch)])
@@ -110,7 +113,7 @@ def train(
     shards: int = 1,
     start: Path | None = None,
 ) -> Run:
-    """Run `plan` from the last state in `folder`; without one, from the convolutions that `start` holds."""
+    """Run `plan` from the last state in `folder`; without one, from the weights that `start` holds."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run.start(plan, device, shards)
@@ -212,7 +215,7 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
         **quality,
     }
     checkpoint.save(backbone, folder / "release", provenance)
-    save_head(network.head, folder / "release" / "head.safetensors")
+    save_head(network.head, folder / "release" / HEAD)
 
 
 def main() -> None:
@@ -225,8 +228,16 @@ def main() -> None:
     parser.add_argument(
         "--start",
         type=Path,
-        help="begin with other convolutions: state.pt of a run, or a backbone's checkpoint directory",
+        help="begin with other weights: state.pt of a run, or a backbone's checkpoint directory",
     )
+    parser.add_argument(
+        "--rates",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of the plan's learning rates: less for a run that begins with weights which are good already",
+    )
+    parser.add_argument("--px", type=int, help="side of the crops from first to last, instead of growing ones")
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()
     shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
@@ -234,6 +245,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     data = stills.load()
     plan = Plan(images=options.images, seconds=options.seconds)
+    plan = replace(plan, rate=plan.rate * options.rates, kernel_rate=plan.kernel_rate * options.rates)
+    if options.px:
+        plan = replace(plan, sizes=((0.0, options.px),))
     train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
 
 

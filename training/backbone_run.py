@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from networks import checkpoint
 from training import augment, precision
 from training.muon import Muon
-from training.still_network import AGES, StillNetwork, expected_age, unfold
+from training.still_network import AGES, HEAD, StillNetwork, expected_age, load_head, unfold
 
 SCRATCH = "from scratch"
 
@@ -148,7 +148,7 @@ class Run:
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
     def warm_start(self, path: Path, frames: Tensor) -> None:
-        """Take the convolutions that another run saved or released, and nothing else of it.
+        """Take the convolutions that another run saved or released and, where it is there, the head; nothing else.
 
         Args:
             path: its state.pt, or a checkpoint directory of a backbone (training.shipped makes one).
@@ -156,7 +156,9 @@ class Run:
         """
         if path.is_dir():
             released = checkpoint.load_backbone(path)
-            found = unfold(released, frames).state_dict()
+            found = {f"layers.{name}": tensor for name, tensor in unfold(released, frames).layers.state_dict().items()}
+            if (path / HEAD).exists():
+                found |= {f"head.{name}": tensor for name, tensor in load_head(path / HEAD).state_dict().items()}
             self.begun = f"further from {released.config.source}"
             provenance = json.loads((path / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
             self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
@@ -164,9 +166,8 @@ class Run:
             state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
             found = state["average"]
             self.before, self.begun = state["seen"] + state["before"], state["begun"]
-        layers = {name: tensor for name, tensor in found.items() if name.startswith("layers.")}
         for network in (self.network, self.average):
-            network.load_state_dict(network.state_dict() | layers)
+            network.load_state_dict(network.state_dict() | found)
         self._copy_to_replicas()
 
     def _copy_to_replicas(self) -> None:

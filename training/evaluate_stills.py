@@ -27,7 +27,7 @@ from networks.backbone import Backbone
 from smile.tensors import GENDERS
 from training import precision, still_split, stills
 from training.backbone import RUN
-from training.still_network import FrameHead, expected_age, load_head
+from training.still_network import HEAD, FrameHead, expected_age, load_head
 
 Images = NDArray[np.uint8]
 Score = dict[str, float | int | list[float]]
@@ -180,7 +180,7 @@ def main() -> None:
     data = stills.load()
     rows = still_split.load_split(data)[options.part][: options.limit]
     backbone = checkpoint.load_backbone(options.folder)
-    report = {"part": options.part, **evaluate(backbone, load_head(options.folder / "head.safetensors"), data, rows)}
+    report = {"part": options.part, **evaluate(backbone, load_head(options.folder / HEAD), data, rows)}
     target = options.folder.parent / f"evaluation_{options.part}.json"
     target.write_text(json.dumps(report, indent=1) + "\n")
     print(*(f"{name:17} {report[name]}" for name in ("clean", "clean_with_mirror", *CORRUPTIONS)), target, sep="\n")

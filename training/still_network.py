@@ -18,6 +18,8 @@ from smile.tensors import GENDERS, MAP_CHANNELS
 
 AGES = 117
 """Ages 0-116, one class for each year."""
+HEAD = "head.safetensors"
+"""File of the head beside a backbone's weights."""
 PIXEL_SCALE = 64.0
 """Training divides the centred pixels by it; folding gives it to the first convolution."""
 

@@ -53,7 +53,7 @@ from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failu
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
-from training.still_network import load_head
+from training.still_network import HEAD, load_head
 from training.stills import ROOT
 from training.weights_evaluation import Evaluation
 from training.weights_plan import Plan
@@ -202,7 +202,7 @@ class Weights:
             return
         features = self.features((EXACT,))
         networks = {trait: self.network(self.out / "release" / trait) for trait in TRAITS}
-        head = load_head(self.backbone / "head.safetensors")
+        head = load_head(self.backbone / HEAD)
         scale = float(checkpoint.load_backbone(self.backbone).feature_scale)
         evaluation.answer_exactly(features, networks["age"], networks["gender"], head, scale)
 
@@ -217,7 +217,7 @@ class Weights:
             python(
                 "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
             )
-        head = load_head(self.backbone / "head.safetensors")
+        head = load_head(self.backbone / HEAD)
         evaluation.wobble(head, float(checkpoint.load_backbone(self.backbone).feature_scale))
 
     def export(self, repository: Path) -> None:

@@ -13,7 +13,7 @@ from networks import checkpoint
 from networks.backbone import Backbone
 from training import backbone, muon, precision, stills
 from training.backbone_run import Plan, Run, label_distribution, loss
-from training.still_network import AGES, expected_age, load_head
+from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
 
 TINY = Plan(images=16, batch=4, sizes=((0.0, 48), (0.5, 64)))
 
@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
 
 
 def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> None:
-    """It takes their average, counts what they have seen, and has a cycle of its own."""
+    """It takes their average, head included, counts what they have seen, and has a cycle of its own."""
     first = Run.start(TINY, torch.device("cpu"))
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
     first.step(frames, torch.tensor([5.0, 25.0, 45.0, 65.0]), torch.tensor([0, 1, 0, 1]))
@@ -111,17 +111,29 @@ def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> Non
     second.warm_start(tmp_path / "state.pt", frames)
     assert (second.seen, second.before, second.progress) == (0, 4, 0.0)
     for network in (second.network, second.average):
-        for name, tensor in first.average.layers.state_dict().items():
-            assert torch.equal(network.layers.state_dict()[name], tensor), name
+        for name, tensor in first.average.state_dict().items():
+            assert torch.equal(network.state_dict()[name], tensor), name
     for mine, other in zip(second.replicas[0].layers.buffers(), first.average.layers.buffers(), strict=True):
         assert torch.equal(mine, other)
 
 
+def test_a_run_that_goes_further_sees_other_views(data: stills.Stills) -> None:
+    """Behind those that the weights it begins with have seen."""
+    rows = np.arange(12)
+    run = Run.start(TINY, torch.device("cpu"))
+    supply = backbone.batches(data, rows, run)
+    whole = [next(supply)[1].tolist() for _ in range(4)]
+    run.before = 8
+    assert [next(backbone.batches(data, rows, run))[1].tolist()] == whole[2:3]
+
+
 def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
-    """Its convolutions compute the released map; what it had seen before is counted."""
+    """Its convolutions compute the released map, its head is the one beside; what it had seen before is counted."""
     torch.manual_seed(3)
     released = Backbone()
     checkpoint.save(released, tmp_path, {"images_seen": 5, "images_seen_before": 2})
+    head = FrameHead()
+    save_head(head, tmp_path / HEAD)
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
     run = Run.start(TINY, torch.device("cpu"), shards=2)
     run.warm_start(tmp_path, frames)
@@ -130,6 +142,7 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     other = Run.start(TINY, torch.device("cpu"))
     other.warm_start(tmp_path / "state.pt", frames)
     assert other.begun == run.begun
+    assert torch.equal(run.network.head.age.weight, head.age.weight)
     with torch.no_grad():
         for network in (run.network, run.average, *run.replicas):
             torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)
