@@ -132,9 +132,8 @@ def test_interrupted_run_goes_on(client: httpx.Client, tmp_path: Path, demo: byt
         (tmp_path / name).write_bytes(demo)
     out = tmp_path / "results.csv"
     command = [*COMMAND, "predict", ".", "--out", str(out), "--url", str(client.base_url), "--parallel", "1"]
-    heeding = partial(
-        signal.signal, signal.SIGINT, signal.SIG_DFL
-    )  # a shell's background jobs inherit that it is ignored
+    # A shell's background jobs inherit that the signal is ignored.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=_environment(), preexec_fn=heeding
     ) as run:

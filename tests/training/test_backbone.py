@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
             assert torch.equal(mine.state_dict()[name], tensor), name
 
 
-def test_a_run_can_begin_with_the_convolutions_of_another(tmp_path: Path) -> None:
+def test_a_run_can_begin_with_the_weights_of_another(tmp_path: Path) -> None:
     """It takes their average, head included, counts what they have seen, and has a cycle of its own."""
     first = Run.start(TINY, torch.device("cpu"))
     frames = torch.randint(0, 256, (4, 48, 48, 3), dtype=torch.uint8)
