@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cross_entropy, mse_loss, one_hot
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -20,6 +20,7 @@ from networks.network import InterpreterNetwork, build
 from networks.traits import AgeScale
 from training import standardise
 from training.batches import Batch, BucketedBatches, Clips, excerpts, loader
+from training.still_network import FrameAnswers
 
 SELECTION = "selection"
 """The logged value by which an epoch is chosen; less is better."""
@@ -77,6 +78,9 @@ class Optimisation:
         steadiness: weight of the mean squared distance between the answers to a clip and to an excerpt of it
             (training.batches.excerpts), age in standard deviations, gender in probability; the excerpt is learned from
             as well. 0 leaves excerpts out.
+        distillation: share of the target that is the mean over the instants of what the backbone's own head says of
+            them (training.still_network.FrameAnswers) instead of the label. The backbone knows its training faces, and
+            labels alone teach to rely on that; what is said of frames is a function of the features on any face.
     """
 
     rate: float = 1e-4
@@ -88,10 +92,13 @@ class Optimisation:
     patience: int = 15
     schedule: Schedule = "plateau"
     steadiness: float = 0.0
+    distillation: float = 0.0
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
-        check_at_least(self, batch=1, epochs=1, plateau=0, patience=0, weight_decay=0, steadiness=0)
+        check_at_least(self, batch=1, epochs=1, plateau=0, patience=0, weight_decay=0, steadiness=0, distillation=0)
+        if self.distillation > 1:
+            raise ValueError(f"distillation is {self.distillation}, a share")
         check_above_zero(self, "rate", "clip")
 
 
@@ -101,6 +108,7 @@ class TraitModule(pl.LightningModule):
     Args:
         age: mean and standard deviation of the training clips in years; the loss is on the standardised age.
         features: mean and standard deviation of the training features; `release` folds them into the first layer.
+        single: what is said of single frames, where the plan has `distillation`.
         training, held_out: what it learns from, and what selects an epoch.
         workers: processes that read batches ahead.
     """
@@ -115,6 +123,7 @@ class TraitModule(pl.LightningModule):
         training: Clips | None = None,
         held_out: Clips | None = None,
         workers: int = 0,
+        single: FrameAnswers | None = None,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
@@ -127,6 +136,7 @@ class TraitModule(pl.LightningModule):
         if isinstance(self.network.answer, AgeScale):
             self.network.answer.mean.fill_(age[0])
             self.network.answer.std.fill_(age[1])
+        self._single = [single]  # no submodule: it is not trained, and not kept with what is
         self._sums = torch.zeros(3, dtype=torch.float64)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -146,12 +156,27 @@ class TraitModule(pl.LightningModule):
         return torch.cat([checkpoint(self.network.encode, *part, use_reentrant=False) for part in parts])
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error on the standardised age, or cross-entropy."""
-        target = target.repeat_interleave(len(output) // len(target))
+        """Mean squared error on the standardised age, or cross-entropy; a target may be probabilities (B, 2)."""
+        target = target.repeat_interleave(len(output) // len(target), dim=0)
         answer = self.network.answer
         if isinstance(answer, AgeScale):
             return mse_loss(output.float(), answer.standardise(target))
         return cross_entropy(output.float(), target)
+
+    def _target(self, batch: Batch) -> Tensor:
+        """Of a batch in training: its labels, or with `distillation` the mixture, genders as probabilities (B, 2)."""
+        share, single = self.optimisation.distillation, self._single[0]
+        if not share:
+            return batch.target
+        assert single is not None
+        years, genders = single.to(batch.inputs.device)(batch.inputs)
+        valid = torch.arange(batch.inputs.shape[1], device=years.device) < batch.frame_count[:, None]
+        if isinstance(self.network.answer, AgeScale):
+            said, label = years * valid, batch.target
+        else:
+            said, label = genders * valid[..., None], one_hot(batch.target, genders.shape[-1])
+        mean = said.sum(dim=1) / batch.frame_count.reshape(-1, *[1] * (said.ndim - 2))
+        return torch.lerp(label.float(), mean, share)
 
     def _steady(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of excerpts of the clips, and their distance from the answers to the whole."""
@@ -163,6 +188,7 @@ class TraitModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         output = self(batch)
+        batch = batch._replace(target=self._target(batch))
         loss = self.loss(output, batch.target)
         if self.optimisation.steadiness:
             of_excerpts, distance = self._steady(output, batch)

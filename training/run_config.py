@@ -65,8 +65,9 @@ class RunConfig:
         for name, least in (("fold", 0), ("devices", 1), ("nodes", 1), ("workers", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, not an integer from {least}")
-        if self.ablation == "image_cnn" and self.optimisation.steadiness:
-            raise ValueError("optimisation.steadiness is of sequences, which 'image_cnn' has not")
+        for name in ("steadiness", "distillation"):
+            if self.ablation == "image_cnn" and getattr(self.optimisation, name):
+                raise ValueError(f"optimisation.{name} is of sequences, which 'image_cnn' has not")
         if not self.frame_rate_hz > 0:
             raise ValueError(f"frame_rate_hz is {self.frame_rate_hz}, not above 0")
 

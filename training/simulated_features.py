@@ -4,17 +4,15 @@
                                stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n stills,
                                                      held-out-stills/ those that select the epoch
 
-Few faces can be rendered and many are needed to learn what age looks like: training stills join the smiles as short
-sequences. Nothing moves in them, but at some moment one view of the still follows upon another: what is remembered of
-the first instants must count as much as the last. A finished file is never computed again.
+Stills, and training smiles beyond their first showing, are shown as sequences of these (training.sequences). A finished
+file is never computed again.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,16 +21,14 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import Backbone
 from networks.network import InterpreterNetwork
-from smile.regions import GRID
-from smile.sampling import MIN_SAMPLES
-from smile.tensors import GENDERS, MAP_CHANNELS
+from smile.tensors import GENDERS
 from training import augment, parallel, precision
 from training.datasets import Clip, Dataset
 from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import Features, recipe_of
 from training.protocol import Fold, Split
+from training.sequences import Sequence, of_stills, to_and_fro
 from training.simulated_clips import Settings
-from training.still_network import FrameHead, expected_age
 from training.stills import Stills
 
 CACHE = Path(".cache/smile_features")
@@ -48,46 +44,33 @@ StillJob = tuple[list[tuple[NDArray[np.uint8], tuple[int, ...]]], Path]
 """Stills with the seed of the view to be made of each, and the file for the features."""
 
 
-class StillSequence(NamedTuple):
-    """Two views of one still, one after the other.
-
-    Attributes:
-        before, after: files of views of many stills; the same file where the still has one view.
-        row: of the still in both.
-        change: instants that show the first view, 0 to MIN_SAMPLES - 1.
-    """
-
-    before: Path
-    after: Path
-    row: int
-    change: int
-
-
 @dataclass(frozen=True)
 class SmileFeatures(Features):
-    """Features of simulated smiles and, as sequences of MIN_SAMPLES instants, of stills.
+    """Features of simulated smiles and of sequences.
 
     Attributes:
-        stills: by the name of the sequence.
+        sequences: by the name of the clip that each is shown as.
     """
 
-    stills: Mapping[str, StillSequence]
+    sequences: Mapping[str, Sequence]
 
     def regions(self, clip: Clip) -> NDArray[np.float16]:
-        if clip.name not in self.stills:
-            return super().regions(clip)
-        before, after, row, change = self.stills[clip.name]
-        shown = (before,) * change + (after,) * (MIN_SAMPLES - change)
-        return np.stack([_mapped(path)[row] for path in shown])
+        found = self.sequences.get(clip.name)
+        return super().regions(clip) if found is None else found.regions()
+
+    @cached_property
+    def frame_counts(self) -> dict[str, int]:
+        """Name of each clip -> T."""
+        found = {name: len(sequence.row) for name, sequence in self.sequences.items()}
+        return found | {
+            clip.name: len(super(SmileFeatures, self).regions(clip))
+            for clip in self.dataset.clips
+            if clip.name not in found
+        }
 
     def part(self, part: str) -> tuple[Clip, ...]:
         """The clips of one part."""
         return tuple(clip for clip in self.whole.clips if clip.name.split("/")[0] == part)
-
-
-@lru_cache(maxsize=256)
-def _mapped(path: Path) -> NDArray[np.float16]:
-    return np.load(path, mmap_mode="r")
 
 
 def prepare(
@@ -99,6 +82,7 @@ def prepare(
     cache: Path = CACHE,
     processes: int | None = None,
     views: int = 1,
+    replays: int = 0,
 ) -> SmileFeatures:
     """Compute what is not there yet, and open all of it.
 
@@ -108,6 +92,7 @@ def prepare(
             epoch is selected by.
         backbone: checkpoint directory.
         views: of each training still, and as many sequences; those of HELD_OUT have one.
+        replays: sequences of each training smile, besides the smile as it is.
     """
     recipe = recipe_of(backbone, settings.frame_rate_hz)
     folder = cache / f"{settings.key}-{recipe.backbone}"
@@ -121,12 +106,14 @@ def prepare(
     smile_jobs = [(clip.path, target, target.parent.name) for clip, target in shown.items()]
     _run(smile_jobs, _clip_features, f"features of {len(shown)} smiles", (backbone,), processes)
     still_jobs: list[StillJob] = []
-    sequences: dict[Clip, StillSequence] = {}
+    sequences: dict[Clip, Sequence] = {}
     for part, rows in stills.items():
         jobs, found = _still_sequences(data, part, rows, folder / part, settings.seed, views if part == STILL else 1)
         still_jobs += jobs
         sequences |= found
     _run(still_jobs, _still_features, f"features of {len(sequences)} stills", (backbone,), processes)
+    for row in smiles.get("train", {}):
+        sequences |= _replays(data, row, folder / "train" / f"{data.keys[row]}.npy", settings.seed, replays)
     clips = tuple(sorted((*shown, *sequences), key=lambda clip: clip.name))
     whole = Dataset("simulated smiles and stills of UTKFace", clips, True)
     digests = {clip.name: clip.name for clip in shown}
@@ -135,7 +122,7 @@ def prepare(
 
 def _still_sequences(
     data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int
-) -> tuple[list[StillJob], dict[Clip, StillSequence]]:
+) -> tuple[list[StillJob], dict[Clip, Sequence]]:
     """What has to be computed for the stills of a part, and the sequences that can be shown then."""
     jobs: list[StillJob] = []
     sequences = {}
@@ -144,11 +131,21 @@ def _still_sequences(
         for view, target in enumerate(targets):
             jobs.append(([(data.crops[row], (seed, int(row), view)) for row in chunk], target))
         for place, row in enumerate(chunk.tolist()):
-            changes = np.random.default_rng([seed, row]).integers(MIN_SAMPLES, size=views)
-            for view, change in enumerate(changes.tolist()):
-                clip = _clip(data, row, part, targets[view], f"-{view}" if views > 1 else "")
-                sequences[clip] = StillSequence(targets[view - 1], targets[view], place, change)
+            for view, target in enumerate(targets):
+                clip = _clip(data, row, part, target, f"-{view}" if views > 1 else "")
+                rng = np.random.default_rng([seed, row, view]) if part == STILL else None
+                sequences[clip] = of_stills(targets[view - 1], target, place, rng)
     return jobs, sequences
+
+
+def _replays(data: Stills, row: int, target: Path, seed: int, replays: int) -> dict[Clip, Sequence]:
+    count = len(np.load(target, mmap_mode="r"))
+    return {
+        _clip(data, row, "train", target, f"-{time}"): to_and_fro(
+            target, count, np.random.default_rng([seed, row, time])
+        )
+        for time in range(replays)
+    }
 
 
 def _target(folder: Path, rows: NDArray[np.int64], view: int) -> Path:
@@ -184,18 +181,6 @@ def answer(network: InterpreterNetwork, sequences: Iterable[NDArray[np.float16]]
         values = network.answer(network(inputs, torch.tensor([len(regions)])).output)[0, 0]
         found.append(float(values if values.ndim == 0 else values[GENDERS.index("female")]))
     return np.array(found)
-
-
-@torch.inference_mode()
-def frame_answers(
-    head: FrameHead, feature_scale: float, regions: NDArray[np.float16]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T, 9, 2048) features -> (T,) years and (T,) probability of female, each frame by the backbone's own head."""
-    tiles = torch.from_numpy(np.asarray(regions, np.float32)) * feature_scale
-    means = tiles.reshape(-1, GRID, GRID, MAP_CHANNELS, tiles.shape[-1] // MAP_CHANNELS).mean(dim=-1)
-    age, gender = head(means.permute(0, 3, 1, 2))
-    female = gender.softmax(dim=1)[:, GENDERS.index("female")]
-    return expected_age(age).double().numpy(), female.double().numpy()
 
 
 def _run(jobs: list, work: Callable[..., None], what: str, start_with: tuple[Path], processes: int | None) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from networks import checkpoint
 from networks.backbone import BLOCKS, MEAN_RGB, Backbone, BackboneConfig
 from smile.regions import GRID, REGIONS
 from smile.tensors import GENDERS, MAP_CHANNELS
@@ -120,6 +121,34 @@ def unfold(backbone: Backbone, frames: Tensor) -> StillNetwork:
             layer.bias.copy_(mean / scale + source.bias)
         x = layer(x)
     return network
+
+
+class FrameAnswers(nn.Module):
+    """Answers of single frames from the features that the backbone gives, by its own head.
+
+    Args:
+        feature_scale: of the backbone, which its features were divided by.
+    """
+
+    def __init__(self, head: FrameHead, feature_scale: float) -> None:
+        super().__init__()
+        self.head = head.eval()
+        self.feature_scale = feature_scale
+
+    @classmethod
+    def load(cls, backbone: Path) -> "FrameAnswers":
+        """Of a checkpoint directory. Raises FileNotFoundError where it has no head."""
+        head = load_head(backbone / HEAD)
+        return cls(head, float(checkpoint.load_backbone(backbone).feature_scale))
+
+    @torch.no_grad()
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., 9, 2048) -> (...) expected age in years and (..., 2) probabilities of (male, female), float32."""
+        tiles = regions.float() * self.feature_scale
+        means = tiles.reshape(-1, GRID, GRID, MAP_CHANNELS, tiles.shape[-1] // MAP_CHANNELS).mean(dim=-1)
+        age, gender = self.head(means.permute(0, 3, 1, 2))
+        shape = regions.shape[:-2]
+        return expected_age(age).reshape(shape), gender.float().softmax(dim=1).reshape(*shape, len(GENDERS))
 
 
 def save_head(head: FrameHead, path: Path) -> None:

@@ -39,6 +39,7 @@ from training.module import SELECTION, LossNotFinite, TraitModule
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides, Split
 from training.run_config import ConfigError, RunConfig
+from training.still_network import HEAD, FrameAnswers
 
 PREDICTIONS = predictions.FILE
 RECORD = "run.json"
@@ -80,6 +81,8 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     claim(out / RECORD, record)
     if is_finished(config):
         return out / PREDICTIONS
+    if config.optimisation.distillation and not (Path(config.backbone) / HEAD).exists():
+        raise ConfigError(f"optimisation.distillation needs {HEAD} in {config.backbone}")
     started = time.monotonic()
     module, trainer = _fit(config, features, readable(sides, features), out)
     if not trainer.is_global_zero:
@@ -136,6 +139,7 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         training,
         held_out,
         config.workers,
+        FrameAnswers.load(Path(config.backbone)) if plan.distillation else None,
     )
     trainer = _trainer(config, out)
     last = out / "checkpoints" / "last.ckpt"

@@ -53,7 +53,7 @@ from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failu
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
-from training.still_network import HEAD, load_head
+from training.still_network import FrameAnswers
 from training.stills import ROOT
 from training.weights_evaluation import Evaluation
 from training.weights_plan import Plan
@@ -136,7 +136,14 @@ class Weights:
             chosen = self.clips(EXACT, self.plan.corrupted)
             smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
         return simulated_features.prepare(
-            self.data, smiles, rows, self.settings, self.backbone, processes=self.processes, views=self.plan.views
+            self.data,
+            smiles,
+            rows,
+            self.settings,
+            self.backbone,
+            processes=self.processes,
+            views=self.plan.views,
+            replays=self.plan.replays,
         )
 
     def train(self, features: SmileFeatures) -> None:
@@ -202,9 +209,8 @@ class Weights:
             return
         features = self.features((EXACT,))
         networks = {trait: self.network(self.out / "release" / trait) for trait in TRAITS}
-        head = load_head(self.backbone / HEAD)
-        scale = float(checkpoint.load_backbone(self.backbone).feature_scale)
-        evaluation.answer_exactly(features, networks["age"], networks["gender"], head, scale)
+        single = FrameAnswers.load(self.backbone)
+        evaluation.answer_exactly(features, networks["age"], networks["gender"], single)
 
     def answer_as_shipped(self, evaluation: Evaluation, repository: Path) -> None:
         """Answers of the exported graphs to the test part and to real videos, in a process with the service's parts."""
@@ -217,8 +223,7 @@ class Weights:
             python(
                 "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
             )
-        head = load_head(self.backbone / HEAD)
-        evaluation.wobble(head, float(checkpoint.load_backbone(self.backbone).feature_scale))
+        evaluation.wobble(FrameAnswers.load(self.backbone))
 
     def export(self, repository: Path) -> None:
         if (repository / "relations" / "1").exists():

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from networks.network import InterpreterNetwork
 from smile.card import Card
+from smile.tensors import GENDERS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
 from training.evaluate_stills import CORRUPTIONS
-from training.simulated_features import CORRUPTED, EXACT, SmileFeatures, answer, frame_answers
-from training.still_network import FrameHead
+from training.simulated_features import CORRUPTED, EXACT, SmileFeatures, answer
+from training.still_network import FrameAnswers
 from training.stills import Stills
 
 SINGLE_FACE = (
@@ -48,8 +51,7 @@ class Evaluation:
         features: SmileFeatures,
         age: InterpreterNetwork,
         gender: InterpreterNetwork,
-        head: FrameHead,
-        feature_scale: float,
+        single: FrameAnswers,
     ) -> None:
         """Write the answers to the test smiles, corrupted ones first: the file of the clean ones is the last."""
         row_of = {str(key): row for row, key in enumerate(self.data.keys)}
@@ -64,7 +66,7 @@ class Evaluation:
                 found["age"].append(whole_age)
                 found["female"].append(answer(gender, (regions,))[0])
                 found["age_gap"].append(abs(first_age - last_age))
-                years, female = frame_answers(head, feature_scale, regions)
+                years, female = _of_frames(single, regions)
                 first_half, last_half = (years[half].mean() for half in halves(len(years)))
                 found["frame_gap"].append(abs(first_half - last_half))
                 frames["frame_age"].append(years.mean())
@@ -73,14 +75,14 @@ class Evaluation:
             rows = np.array([row_of[clip.subject] for clip in clips])
             np.savez(self.folder / f"{part}.npz", rows=rows, **found, **frames)
 
-    def wobble(self, head: FrameHead, feature_scale: float) -> None:
+    def wobble(self, single: FrameAnswers) -> None:
         """Add to each video what single frames of it are estimated at."""
         path = self.videos / "videos.json"
         if not path.exists():
             return
         videos = json.loads(path.read_text())
         for name, entry in videos.items():
-            years, female = frame_answers(head, feature_scale, np.load(self.videos / "features" / f"{name}.npy"))
+            years, female = _of_frames(single, np.load(self.videos / "features" / f"{name}.npy"))
             entry["frames_age"] = {"mean": float(years.mean()), "sd": float(years.std())}
             entry["frames_female"] = float(female.mean())
         path.write_text(json.dumps(videos, indent=1) + "\n")
@@ -214,3 +216,9 @@ def _video_targets(videos: Report | None, most: Any, add: Any) -> None:
         if "mirrored" in entry:
             most(f"{name}: mirrored within 1 year", abs(entry["mirrored"]["age"] - entry["age"]), 1.0)
             most(f"{name}: at a tenth of the bit rate within 2 years", abs(entry["tenth"]["age"] - entry["age"]), 2.0)
+
+
+def _of_frames(single: FrameAnswers, regions: NDArray[np.float16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(T, 9, 2048) features -> (T,) years and (T,) probability of female of single frames."""
+    years, genders = single(torch.from_numpy(regions))
+    return years.double().numpy(), genders[:, GENDERS.index("female")].double().numpy()

@@ -21,6 +21,7 @@ class Plan:
     Attributes:
         clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
         stills: training stills learned from without movement. views: of each of them, and as many sequences.
+        replays: sequences of each training smile, besides the smile as it is (training.sequences).
         corrupted: test smiles that are also shown corrupted, in four ways.
         layers: as in training.run_config.RunConfig.
     """
@@ -28,6 +29,7 @@ class Plan:
     clips: tuple[int, ...] = (4000, 400, 1498, 2135)
     stills: int = 16_575
     views: int = 3
+    replays: int = 3
     corrupted: int = 400
     optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=8, patience=8, schedule="cosine")
     layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))

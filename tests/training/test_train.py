@@ -295,3 +295,10 @@ def test_standardisation_is_folded_into_the_first_layer(folder: Path) -> None:
             before = module(batch)
             after = module.release()(batch.inputs, batch.frame_count).output[:, 0]
         assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_distillation_needs_the_backbones_own_head(folder: Path) -> None:
+    """It is said before anything is trained, with the name of what is missing."""
+    config = from_dict(values(folder, "headless", optimisation={"distillation": 0.5}), "headless.yaml")
+    with pytest.raises(ConfigError, match=r"head\.safetensors"):
+        train.run(config)
