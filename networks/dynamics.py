@@ -18,18 +18,23 @@ class Dynamics(nn.Module):
         self.lstm_dropout = nn.Dropout(config.lstm_dropout)  # nn.LSTM drops between its layers only
         self._initialise(config)
 
-    def forward(self, regions: Tensor, frame_count: Tensor) -> Tensor:
+    def forward(self, regions: Tensor, frame_count: Tensor, place: Tensor | None = None) -> Tensor:
         """Encode padded sequences; what lies beyond `frame_count` has no influence.
 
         Args:
             regions: (B, T, R, F) features, float16 or float32.
             frame_count: (B,) int64, valid instants of each sequence, 1 to T.
+            place: (B, T) int64, where in `regions`, then (B, U, R, F), each instant is found; None for one after the
+                other. Features of instants that look alike go through Fc1 once.
 
         Returns:
             (B, R, H) float32 d_i.
         """
-        batch, steps, count, _ = regions.shape
-        inputs = self.fc1_dropout(self.activation(self.fc1(regions.to(self.fc1.weight.dtype))))
+        inputs = self.activation(self.fc1(regions.to(self.fc1.weight.dtype)))
+        if place is not None:
+            inputs = inputs.take_along_dim(place[:, :, None, None], dim=1)
+        inputs = self.fc1_dropout(inputs)
+        batch, steps, count, _ = inputs.shape
         states, _ = self.lstm(inputs.transpose(0, 1).reshape(steps, batch * count, self.lstm.input_size))
         states = states.reshape(steps, batch, count, self.lstm.hidden_size)
         last = (frame_count - 1).reshape(1, -1, 1, 1).expand(1, batch, count, self.lstm.hidden_size)

@@ -41,11 +41,14 @@ class InterpreterNetwork(nn.Module):
         self.estimator = Estimator(config.relation[1] if pairwise else config.lstm, config)
         self.answer = answer_layer(config.trait)
 
-    def encode(self, regions: Tensor, frame_count: Tensor) -> Tensor:
-        """(B, T, 9, 2048) features and (B,) int64 valid instants -> d_i (B, 9, H); (B, 1, H) for `holistic`."""
+    def encode(self, regions: Tensor, frame_count: Tensor, place: Tensor | None = None) -> Tensor:
+        """(B, T, 9, 2048) features and (B,) int64 valid instants -> d_i (B, 9, H); (B, 1, H) for `holistic`.
+
+        `place` as in networks.dynamics.
+        """
         if self.config.ablation == "holistic":
             regions = regions.flatten(start_dim=2).unsqueeze(2)
-        return self.dynamics(regions, frame_count)
+        return self.dynamics(regions, frame_count, place)
 
     def interpret(self, dynamics: Tensor) -> Estimate:
         """(B, M, R, H) d_i, as encoded or perturbed -> Estimate."""

@@ -52,7 +52,7 @@ def predict(
             answers, importance = frames.unflatten(0, (len(batch.rows), -1)).mean(dim=1).unsqueeze(1), None
         else:
             mask = keep.expand(len(batch.rows), -1, -1) if zeroed else None
-            estimate = network(batch.inputs, batch.frame_count, mask)
+            estimate = network(batch.sequences(), batch.frame_count, mask)
             answers = network.answer(estimate.output)
             importance = estimate.importance[:, 0] if isinstance(network.interpreter, Interpreter) else None
         if network.config.trait == "gender":
@@ -93,7 +93,7 @@ def fit_temperature(network: InterpreterNetwork | ImageCNN, clips: Clips) -> Non
         if isinstance(network, ImageCNN):
             logits.append(network(batch.inputs.flatten(end_dim=1)))
         else:
-            logits.append(network(batch.inputs, batch.frame_count).output[:, 0])
+            logits.append(network(batch.sequences(), batch.frame_count).output[:, 0])
         targets.append(batch.target.repeat_interleave(len(logits[-1]) // len(batch.target)))
     values, target = torch.cat(logits), torch.cat(targets)
     grid = torch.logspace(-1, 1, 201)

@@ -24,16 +24,22 @@ class Batch(NamedTuple):
     """B clips.
 
     Attributes:
-        inputs: (B, T, 9, 2048) float16, zeros beyond `frame_count`; (B, K, 96, 96, 3) uint8 RGB for `image_cnn`.
+        inputs: (B, U, 9, 2048) float16, the instants that differ; (B, K, 96, 96, 3) uint8 RGB for `image_cnn`.
+        place: (B, T) int64, where in `inputs` each instant of the sequence is found; 0 beyond `frame_count`.
         frame_count: (B,) int64; K for `image_cnn`.
         target: (B,) float32 years, or int64 index of smile.tensors.GENDERS.
         rows: (B,) int64 index into `Clips.clips`.
     """
 
     inputs: Tensor
+    place: Tensor
     frame_count: Tensor
     target: Tensor
     rows: Tensor
+
+    def sequences(self) -> Tensor:
+        """(B, T, 9, 2048) float16, instant after instant."""
+        return self.inputs.take_along_dim(self.place[:, :, None, None], dim=1)
 
 
 def excerpts(batch: Batch) -> Batch:
@@ -43,11 +49,10 @@ def excerpts(batch: Batch) -> Batch:
     least = (count + 1) // 2
     length = least + (chance[0] * (count - least + 1)).long()
     start = (chance[1] * (count - length + 1)).long()
-    place = torch.arange(int(length.max()), device=device)
-    valid = place < length[:, None]
-    taken = torch.where(valid, start[:, None] + place, 0)
-    inputs = batch.inputs[torch.arange(len(count), device=device)[:, None], taken]
-    return batch._replace(inputs=inputs * valid[..., None, None], frame_count=length)
+    instant = torch.arange(int(length.max()), device=device)
+    valid = instant < length[:, None]
+    place = batch.place.take_along_dim(torch.where(valid, start[:, None] + instant, 0), dim=1)
+    return batch._replace(place=torch.where(valid, place, 0), frame_count=length)
 
 
 class Clips(Dataset[int]):
@@ -75,29 +80,33 @@ class Clips(Dataset[int]):
         return row
 
     def collate(self, rows: list[int]) -> Batch:
-        inputs, counts = self._crops(rows) if self.network.ablation == "image_cnn" else self._regions(rows)
+        parts = self._crops(rows) if self.network.ablation == "image_cnn" else self._regions(rows)
         clips = [self.clips[row] for row in rows]
         if self.network.trait == "age":
             target = torch.tensor([clip.age for clip in clips], dtype=torch.float32)
         else:
             target = torch.tensor([GENDERS.index(clip.gender) for clip in clips])
-        return Batch(inputs, counts, target, torch.tensor(rows))
+        return Batch(*parts, target, torch.tensor(rows))
 
-    def _regions(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+    def _regions(self, rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         counts = torch.tensor([self.lengths[row] for row in rows])
-        first = self._features.regions(self.clips[rows[0]])
-        padded = np.zeros((len(rows), int(counts.max()), *first.shape[1:]), first.dtype)
-        for place, row in enumerate(rows):
-            padded[place, : self.lengths[row]] = self._features.regions(self.clips[row])
-        return torch.from_numpy(padded), counts
+        shown = [self._features.instants(self.clips[row]) for row in rows]
+        first, _ = shown[0]
+        padded = np.zeros((len(rows), max(len(instants) for instants, _ in shown), *first.shape[1:]), first.dtype)
+        places = np.zeros((len(rows), int(counts.max())), np.int64)
+        for row, (instants, place) in enumerate(shown):
+            padded[row, : len(instants)] = instants
+            places[row, : len(place)] = place
+        return torch.from_numpy(padded), torch.from_numpy(places), counts
 
-    def _crops(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+    def _crops(self, rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         crops = np.stack([self._features.crops(self.clips[row]) for row in rows])
         if self._frames == 1:
             crops = crops[np.arange(len(rows)), self.rng.integers(crops.shape[1], size=len(rows))][:, None]
         elif self._frames:
             crops = crops[:, np.linspace(0, crops.shape[1] - 1, self._frames + 2).round().astype(int)[1:-1]]
-        return torch.from_numpy(crops), torch.full((len(rows),), crops.shape[1])
+        count = crops.shape[1]
+        return torch.from_numpy(crops), torch.arange(count).expand(len(rows), -1), torch.full((len(rows),), count)
 
 
 class BucketedBatches(Sampler[list[int]]):

@@ -86,6 +86,11 @@ class Features:
         mapped: NDArray[np.float16] = np.load(self._file(clip, ".npy"), mmap_mode="r")
         return mapped
 
+    def instants(self, clip: Clip) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+        """(U, 9, 2048) float16 features of what differs in the clip, and (T,) where among them each instant is."""
+        found = self.regions(clip)
+        return found, np.arange(len(found))
+
     def crops(self, clip: Clip) -> NDArray[np.uint8]:
         """(CROPS, 96, 96, 3) uint8 RGB, evenly spaced over the stretch."""
         return self._details(clip)["crops"]

@@ -148,12 +148,13 @@ class TraitModule(pl.LightningModule):
     def _encoded(self, batch: Batch) -> Tensor:
         """d_i of the clips, (B, R, H)."""
         assert isinstance(self.network, InterpreterNetwork)
-        clips, instants = batch.inputs.shape[:2]
+        clips, instants = batch.place.shape
+        parts = (batch.inputs, batch.frame_count, batch.place)
         if clips * instants <= ENCODED_AT_ONCE:
-            return self.network.encode(batch.inputs, batch.frame_count)
+            return self.network.encode(*parts)
         size = max(1, ENCODED_AT_ONCE // instants)
-        parts = zip(batch.inputs.split(size), batch.frame_count.split(size), strict=True)
-        return torch.cat([checkpoint(self.network.encode, *part, use_reentrant=False) for part in parts])
+        split = zip(*(part.split(size) for part in parts), strict=True)
+        return torch.cat([checkpoint(self.network.encode, *part, use_reentrant=False) for part in split])
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean squared error on the standardised age, or cross-entropy; a target may be probabilities (B, 2)."""
@@ -170,13 +171,14 @@ class TraitModule(pl.LightningModule):
             return batch.target
         assert single is not None
         years, genders = single.to(batch.inputs.device)(batch.inputs)
-        valid = torch.arange(batch.inputs.shape[1], device=years.device) < batch.frame_count[:, None]
-        if isinstance(self.network.answer, AgeScale):
-            said, label = years * valid, batch.target
-        else:
-            said, label = genders * valid[..., None], one_hot(batch.target, genders.shape[-1])
-        mean = said.sum(dim=1) / batch.frame_count.reshape(-1, *[1] * (said.ndim - 2))
-        return torch.lerp(label.float(), mean, share)
+        is_age = isinstance(self.network.answer, AgeScale)
+        said = years[..., None] if is_age else genders
+        label = batch.target[:, None] if is_age else one_hot(batch.target, said.shape[-1])
+        valid = torch.arange(batch.place.shape[1], device=said.device) < batch.frame_count[:, None]
+        weights = torch.zeros(said.shape[:2], device=said.device).scatter_add_(1, batch.place, valid.float())
+        mean = (said * weights[..., None]).sum(dim=1) / batch.frame_count[:, None]
+        mixture = torch.lerp(label.float(), mean, share)
+        return mixture[:, 0] if is_age else mixture
 
     def _steady(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of excerpts of the clips, and their distance from the answers to the whole."""

@@ -74,7 +74,7 @@ def swap(network: InterpreterNetwork, features: Features, target: Clip, donor: C
     if network.config.ablation == "holistic":
         raise ValueError("the holistic network has no regions to swap")
     (batch,) = batches(Clips(features, (target, donor), network.config))
-    own, other = network.encode(batch.inputs, batch.frame_count)
+    own, other = network.encode(batch.sequences(), batch.frame_count)
     variants = [own, other]
     for region in REGIONS:
         mixed = own.clone()

@@ -26,17 +26,17 @@ class Sequence(NamedTuple):
 
     Attributes:
         files: features of clips, or of views of stills, (n, 9, 2048) float16 each.
-        file: (T,) index into `files`.
-        row: (T,) index into that file.
+        rows: (U,) pairs of an index into `files` and one into that file: the instants that differ.
+        place: (T,) int64 index into `rows`.
     """
 
     files: tuple[Path, ...]
-    file: NDArray[np.uint8]
-    row: NDArray[np.int32]
+    rows: tuple[tuple[int, int], ...]
+    place: NDArray[np.int64]
 
-    def regions(self) -> NDArray[np.float16]:
-        """(T, 9, 2048) float16."""
-        return np.stack([_mapped(self.files[file])[row] for file, row in zip(self.file, self.row, strict=True)])
+    def instants(self) -> NDArray[np.float16]:
+        """(U, 9, 2048) float16."""
+        return np.stack([_mapped(self.files[file])[row] for file, row in self.rows])
 
 
 def of_stills(before: Path, after: Path, row: int, rng: np.random.Generator | None) -> Sequence:
@@ -47,18 +47,18 @@ def of_stills(before: Path, after: Path, row: int, rng: np.random.Generator | No
         rng: draws length and moment of change; without it the sequence has MIN_SAMPLES instants of `after`.
     """
     if rng is None:
-        return Sequence((after,), np.zeros(MIN_SAMPLES, np.uint8), np.full(MIN_SAMPLES, row, np.int32))
+        return Sequence((after,), ((0, row),), np.zeros(MIN_SAMPLES, np.int64))
     length = _length(rng) if rng.random() < LONG_SHARE else MIN_SAMPLES
     change = rng.integers(length)
-    return Sequence((before, after), (np.arange(length) >= change).astype(np.uint8), np.full(length, row, np.int32))
+    return Sequence((before, after), ((0, row), (1, row)), (np.arange(length) >= change).astype(np.int64))
 
 
 def to_and_fro(path: Path, count: int, rng: np.random.Generator) -> Sequence:
     """A clip of `count` instants from any of them on, forwards first or backwards, turned back at either end."""
     length = _length(rng)
     cycle = np.concatenate([np.arange(count), np.arange(count - 2, 0, -1)])
-    place = (rng.integers(len(cycle)) + np.arange(length)) % len(cycle)
-    return Sequence((path,), np.zeros(length, np.uint8), cycle[place].astype(np.int32))
+    rows, place = np.unique(cycle[(rng.integers(len(cycle)) + np.arange(length)) % len(cycle)], return_inverse=True)
+    return Sequence((path,), tuple((0, row) for row in rows.tolist()), place)
 
 
 def _length(rng: np.random.Generator) -> int:

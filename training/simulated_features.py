@@ -55,13 +55,19 @@ class SmileFeatures(Features):
     sequences: Mapping[str, Sequence]
 
     def regions(self, clip: Clip) -> NDArray[np.float16]:
+        if clip.name not in self.sequences:
+            return super().regions(clip)
+        instants, place = self.instants(clip)
+        return instants[place]
+
+    def instants(self, clip: Clip) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
         found = self.sequences.get(clip.name)
-        return super().regions(clip) if found is None else found.regions()
+        return super().instants(clip) if found is None else (found.instants(), found.place)
 
     @cached_property
     def frame_counts(self) -> dict[str, int]:
         """Name of each clip -> T."""
-        found = {name: len(sequence.row) for name, sequence in self.sequences.items()}
+        found = {name: len(sequence.place) for name, sequence in self.sequences.items()}
         return found | {
             clip.name: len(super(SmileFeatures, self).regions(clip))
             for clip in self.dataset.clips

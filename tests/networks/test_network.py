@@ -98,6 +98,16 @@ def test_the_last_valid_step_is_what_a_plain_lstm_ends_with() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("ablation", ["full", "holistic"])
+def test_instants_that_repeat_count_as_often_as_they_are_shown(ablation: str) -> None:
+    """Given once, with the places where they are shown, they are encoded as when written out."""
+    network, features = compact(ablation=ablation), clips(2, 3)
+    place, counts = torch.tensor([[0, 2, 2, 1, 0], [1, 1, 0, 0, 0]]), torch.tensor([5, 3])
+    written = torch.stack([rows[places] for rows, places in zip(features, place, strict=True)])
+    torch.testing.assert_close(network.encode(features, counts, place), network.encode(written, counts))
+
+
+@torch.no_grad()
 def test_a_mask_zeroes_the_dynamics_of_its_region_and_nothing_else() -> None:
     """One pass with M masks equals M passes with d_i zeroed by hand."""
     network, features, counts = compact(), clips(), torch.tensor([6, 4])

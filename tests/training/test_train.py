@@ -231,7 +231,8 @@ def test_long_clips_are_encoded_in_parts(ablation: Ablation, monkeypatch: pytest
     narrow = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
     made = TraitModule(NetworkConfig("age", ablation, **narrow, **drops), Optimisation(), 0)
     count = torch.tensor([7, 10, 3, 9, 10])
-    batch = Batch(torch.rand(5, 10, 9, 2048).half(), count, torch.rand(5), torch.arange(5))
+    place = torch.arange(10).expand(5, -1)
+    batch = Batch(torch.rand(5, 10, 9, 2048).half(), place, count, torch.rand(5), torch.arange(5))
     sizes: list[int] = []
     encode = made.network.encode
     monkeypatch.setattr(made.network, "encode", lambda *of: sizes.append(len(of[1])) or encode(*of))
