@@ -31,7 +31,9 @@ class Plan:
     views: int = 3
     replays: int = 3
     corrupted: int = 400
-    optimisation: Optimisation = Optimisation(rate=1e-3, batch=32, epochs=8, patience=8, schedule="cosine")
+    optimisation: Optimisation = Optimisation(
+        rate=1e-3, batch=32, epochs=8, patience=8, schedule="cosine", steadiness=1.0, distillation=0.8
+    )
     layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))
     seed: int = 2018
 
