@@ -17,7 +17,7 @@ from smile.sampling import MIN_SAMPLES
 
 LONGEST = 96
 """Instants of the longest sequence that is put together; whole simulated smiles have 75 on average."""
-LONG_SHARE = 0.2
+LONG_SHARE = 0.1
 """Of the sequences of stills; the others have MIN_SAMPLES instants, which cost least."""
 
 
