@@ -12,7 +12,7 @@ import yaml
 from networks.config import ABLATIONS, TRAITS, WIDTHS, Ablation, NetworkConfig, Trait, Width, network_config
 from smile.sampling import FRAME_RATE_HZ
 from training.feature_store import CACHE
-from training.module import Optimisation
+from training.optimisation import Optimisation
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 

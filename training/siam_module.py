@@ -11,7 +11,8 @@ from torch import Tensor
 
 from networks.siam import Siam, SiamEstimate
 from networks.siam_config import SiamConfig
-from training.module import LossNotFinite, Schedule, check_above_zero, check_at_least, check_schedule, half_cosine
+from training.module import LossNotFinite
+from training.optimisation import Schedule, check_above_zero, check_at_least, check_schedule, half_cosine
 
 SELECTION = "selection"
 """The logged validation error in years, by which an epoch is chosen."""

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from networks.config import WIDTHS, Width
 from networks.siam_config import SiamConfig, siam_config
 from training.datasets import Dataset
-from training.module import Schedule
+from training.optimisation import Schedule
 from training.protocol import FOLDS
 from training.run_config import ConfigError
 from training.siam_faces import CACHE

@@ -8,7 +8,7 @@ from typing import Any
 from networks.config import ABLATIONS, TRAITS, Ablation, Trait, Width
 from smile.sampling import FRAME_RATE_HZ
 from training.feature_store import CACHE
-from training.module import Optimisation
+from training.optimisation import Optimisation
 from training.planted import Label
 from training.protocol import FOLDS
 from training.run_config import Precision

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from training.module import Optimisation
+from training.optimisation import Optimisation
 from training.simulated_clips import PARTS
 from training.stills import ROOT
 

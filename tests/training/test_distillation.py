@@ -5,7 +5,8 @@ import torch
 
 from networks.config import NetworkConfig, Trait
 from training.batches import Batch
-from training.module import Optimisation, TraitModule
+from training.module import TraitModule
+from training.optimisation import Optimisation
 from training.run_config import ConfigError, from_dict
 from training.still_network import FrameAnswers, FrameHead
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from networks.config import NetworkConfig, Trait
 from training.batches import Batch, excerpts
-from training.module import Optimisation, TraitModule
+from training.module import TraitModule
+from training.optimisation import Optimisation
 from training.run_config import ConfigError, from_dict
 
 NARROW = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}

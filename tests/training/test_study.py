@@ -18,7 +18,7 @@ from tests.training import planted_features
 from training import datasets, feature_store, features, predictions, run_config, study, study_release
 from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
-from training.module import Optimisation
+from training.optimisation import Optimisation
 from training.protocol import Leak
 from training.study_plan import PAPER, Plan, chosen_plan, parser
 

@@ -22,7 +22,8 @@ from tests.training import planted_features
 from training import datasets, feature_store, predictions, protocol, run_config, train
 from training.batches import Batch, BucketedBatches, Clips
 from training.feature_store import Features
-from training.module import Optimisation, TraitModule
+from training.module import TraitModule
+from training.optimisation import Optimisation
 from training.run_config import ConfigError, from_dict
 from training.siam_module import SiamModule, SiamOptimisation
 from training.standardise import statistics
