@@ -32,7 +32,7 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import augment, precision, still_split, stills
+from training import augment, precision, still_head, still_split, stills
 from training.backbone_run import Plan, Run
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 
@@ -120,7 +120,8 @@ def train(
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")
     elif start is not None:
-        run.warm_start(start, torch.from_numpy(data.centre(parts["train"][:WARM_CROPS])))
+        if not run.warm_start(start, torch.from_numpy(data.centre(parts["train"][:WARM_CROPS]))):
+            fit_head(run, data, parts)
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
@@ -146,6 +147,20 @@ def train(
             release(run, data, parts, folder)
             released = now
     return run
+
+
+def fit_head(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]]) -> None:
+    """Give a run that has begun with convolutions alone the head that suits them."""
+    rows = np.random.default_rng(run.plan.seed).permutation(parts["train"])[: still_head.VIEWS]
+    seeds = [(run.plan.seed, int(row)) for row in rows]
+    with ThreadPoolExecutor(2) as pool:
+        views = augment.batch(data.crops[rows], seeds, alignment.CROP_PX, run.plan.degraded, pool)
+    device = next(run.network.parameters()).device
+    age, gender = torch.from_numpy(data.age[rows]).to(device), torch.from_numpy(data.gender[rows]).to(device)
+    still_head.fit(run.network, views, age, gender, run.plan)
+    run.average.head.load_state_dict(run.network.head.state_dict())
+    quality = validate(run.network, data, parts["validation"])
+    print(json.dumps({"head": f"fitted to {len(rows)} crops", **quality}), flush=True)
 
 
 def note(folder: Path, run: Run, **values: object) -> None:

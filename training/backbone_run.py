@@ -147,12 +147,15 @@ class Run:
         self.seen, self.before, self.begun = state["seen"], state["before"], state["begun"]
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
-    def warm_start(self, path: Path, frames: Tensor) -> None:
+    def warm_start(self, path: Path, frames: Tensor) -> bool:
         """Take the convolutions that another run saved or released and, where it is there, the head; nothing else.
 
         Args:
             path: its state.pt, or a checkpoint directory of a backbone (training.shipped makes one).
             frames: (N, S, S, 3) uint8 RGB training crops, by which the normalisation of a released backbone is found.
+
+        Returns:
+            Whether there was a head.
         """
         if path.is_dir():
             released = checkpoint.load_backbone(path)
@@ -169,6 +172,7 @@ class Run:
         for network in (self.network, self.average):
             network.load_state_dict(network.state_dict() | found)
         self._copy_to_replicas()
+        return any(name.startswith("head.") for name in found)
 
     def _copy_to_replicas(self) -> None:
         for replica in self.replicas:

@@ -148,6 +148,24 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
             torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)
 
 
+def test_convolutions_without_a_head_are_given_one_that_suits_them(data: stills.Stills) -> None:
+    """Its answers to the crops that it was fitted to are better than a new head's; convolutions stay as they were."""
+    run = Run.start(TINY, torch.device("cpu"))
+    before = {name: tensor.clone() for name, tensor in run.network.layers.state_dict().items()}
+    crops, rows = data.centre(PARTS["train"]), PARTS["train"]
+
+    def error() -> float:
+        with torch.inference_mode():
+            answers = run.network.eval()(torch.from_numpy(crops))
+            return float(loss(*answers, torch.from_numpy(data.age[rows]), torch.from_numpy(data.gender[rows]), TINY))
+
+    at_first = error()
+    backbone.fit_head(run, data, PARTS)
+    assert error() < 0.8 * at_first
+    assert torch.equal(run.average.head.age.weight, run.network.head.age.weight)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.network.layers.state_dict().items())
+
+
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_step_follows_the_gradient(shards: int) -> None:
     """The first step is the sign of each weight's own gradient, of a kernel that made orthogonal, whatever
@@ -174,7 +192,8 @@ def test_an_orthogonal_step_moves_all_directions_alike(rows: int, more: int, sca
     left, values, right = torch.linalg.svd(torch.randn(rows, rows + more), full_matrices=False)
     made = left.T @ muon.orthogonal(scale * left @ values.clamp_min(0.1 * values.max()).diag() @ right) @ right.T
     assert 0.6 < made.diagonal().min() and made.diagonal().max() < 1.3
-    assert (made - made.diagonal().diag()).abs().max() < 1e-3
+    apart = 1e-3 if precision.fastest("cpu") == torch.float32 else 2e-2
+    assert (made - made.diagonal().diag()).abs().max() < apart
 
 
 def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:

@@ -1,0 +1,59 @@
+"""A head for convolutions that come without one: fitted to their maps, before training moves them.
+
+A head that knows nothing sends gradients of noise through convolutions that are good already, at full rates.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from smile.regions import GRID
+from training import precision
+from training.backbone_run import Plan, loss
+from training.still_network import FrameHead, StillNetwork
+
+VIEWS = 8192
+"""Training crops that it is fitted to, at most."""
+EPOCHS, BATCH = 20, 128
+RATE = 2e-3
+CHUNK = 32
+
+
+def fit(network: StillNetwork, crops: NDArray[np.uint8], age: Tensor, gender: Tensor, plan: Plan) -> None:
+    """Train `network.head` alone, by the loss of the whole network; one cycle of AdamW from RATE to nothing.
+
+    Args:
+        crops: (n, S, S, 3) uint8 RGB training crops. age, gender: (n,) float32 years and int64 indices.
+    """
+    maps = _means(network, crops)
+    device = maps.device
+    head = FrameHead().to(device)
+    steps = EPOCHS * -(-len(maps) // BATCH)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=plan.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
+    generator = torch.Generator().manual_seed(plan.seed)
+    for _ in range(EPOCHS):
+        for picked in torch.randperm(len(maps), generator=generator).to(device).split(BATCH):
+            optimiser.zero_grad()
+            age_logits, gender_logits = head(maps[picked])
+            loss(age_logits, gender_logits, age[picked], gender[picked], plan).backward()
+            optimiser.step()
+            schedule.step()
+    network.head.load_state_dict(head.state_dict())
+
+
+@torch.inference_mode()
+def _means(network: StillNetwork, crops: NDArray[np.uint8]) -> Tensor:
+    """(n, S, S, 3) uint8 RGB -> (n, 512, 3, 3) region means of their maps, which are all that a head reads."""
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    means = []
+    for at in range(0, len(crops), CHUNK):
+        with precision.autocast(device.type):
+            maps = network.map(torch.from_numpy(crops[at : at + CHUNK]).to(device))
+        means.append(adaptive_avg_pool2d(maps.float(), GRID))
+    network.train(training)
+    return torch.cat(means)
