@@ -157,7 +157,7 @@ def fit_head(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]])
         views = augment.batch(data.crops[rows], seeds, alignment.CROP_PX, run.plan.degraded, pool)
     device = next(run.network.parameters()).device
     age, gender = torch.from_numpy(data.age[rows]).to(device), torch.from_numpy(data.gender[rows]).to(device)
-    still_head.fit(run.network, views, age, gender, run.plan)
+    still_head.fit(run.network, views, age, gender, run.plan, run.pool)
     run.average.head.load_state_dict(run.network.head.state_dict())
     quality = validate(run.network, data, parts["validation"])
     print(json.dumps({"head": f"fitted to {len(rows)} crops", **quality}), flush=True)

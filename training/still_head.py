@@ -3,6 +3,8 @@
 A head that knows nothing sends gradients of noise through convolutions that are good already, at full rates.
 """
 
+from concurrent.futures import Executor
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from smile.regions import GRID
-from training import precision
+from training import parallel, precision
 from training.backbone_run import Plan, loss
 from training.still_network import FrameHead, StillNetwork
 
@@ -21,13 +23,16 @@ RATE = 2e-3
 CHUNK = 32
 
 
-def fit(network: StillNetwork, crops: NDArray[np.uint8], age: Tensor, gender: Tensor, plan: Plan) -> None:
-    """Train `network.head` alone, by the loss of the whole network; one cycle of AdamW from RATE to nothing.
+def fit(
+    network: StillNetwork, crops: NDArray[np.uint8], age: Tensor, gender: Tensor, plan: Plan, pool: Executor
+) -> None:
+    """Train `network.head` alone, by the loss of the whole network; one cycle of AdamW up to RATE and down to nothing.
 
     Args:
         crops: (n, S, S, 3) uint8 RGB training crops. age, gender: (n,) float32 years and int64 indices.
+        pool: threads that encode crops side by side.
     """
-    maps = _means(network, crops)
+    maps = _means(network, crops, pool)
     device = maps.device
     head = FrameHead().to(device)
     steps = EPOCHS * -(-len(maps) // BATCH)
@@ -44,16 +49,19 @@ def fit(network: StillNetwork, crops: NDArray[np.uint8], age: Tensor, gender: Te
     network.head.load_state_dict(head.state_dict())
 
 
-@torch.inference_mode()
-def _means(network: StillNetwork, crops: NDArray[np.uint8]) -> Tensor:
+def _means(network: StillNetwork, crops: NDArray[np.uint8], pool: Executor) -> Tensor:
     """(n, S, S, 3) uint8 RGB -> (n, 512, 3, 3) region means of their maps, which are all that a head reads."""
-    training = network.training
-    network.eval()
     device = next(network.parameters()).device
-    means = []
-    for at in range(0, len(crops), CHUNK):
+
+    @torch.no_grad()
+    def encode(at: int) -> Tensor:
         with precision.autocast(device.type):
             maps = network.map(torch.from_numpy(crops[at : at + CHUNK]).to(device))
-        means.append(adaptive_avg_pool2d(maps.float(), GRID))
+        return adaptive_avg_pool2d(maps.float(), GRID)
+
+    training = network.training
+    network.eval()
+    starts = range(0, len(crops), CHUNK)
+    means = list(parallel.progress(pool.map(encode, starts), f"head, blocks of {CHUNK} crops", len(starts)))
     network.train(training)
     return torch.cat(means)
