@@ -19,8 +19,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import augment, precision, still_head, still_split, stills
+from training import augment, precision, still_batches, still_head, still_split, stills
 from training.backbone_run import Plan, Run
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 
@@ -42,21 +41,6 @@ CALIBRATION_CROPS = 512
 WARM_CROPS = 256
 SAVE_EVERY_S = 300.0
 RELEASE_EVERY_S = 1800.0
-
-
-def sampling_weights(age: NDArray[np.float32], gender: NDArray[np.int64], balance: float) -> NDArray[np.float64]:
-    """Frequency of each still's five-year band (80 and over are one) and gender, to the power of -balance."""
-    band = np.minimum(age // 5, 16).astype(int) * 2 + gender
-    weights = np.bincount(band)[band].astype(np.float64) ** -balance
-    return np.asarray(weights / weights.sum())
-
-
-def epoch_order(weights: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """As many draws as there are stills, in random order, each still floor or ceil of its expected times."""
-    rng = np.random.default_rng([seed, epoch])
-    points = (np.arange(len(weights)) + rng.random()) / len(weights)
-    edges = np.cumsum(weights)
-    return rng.permutation(np.searchsorted(edges / edges[-1], points))
 
 
 @torch.inference_mode()
@@ -72,37 +56,6 @@ def predict(network: nn.Module, crops: NDArray[np.uint8], batch: int = 64) -> tu
         ages.append(expected_age(age_logits).cpu().numpy())
         genders.append(gender_logits.float().cpu().numpy())
     return np.concatenate(ages), np.concatenate(genders)
-
-
-def batches(data: stills.Stills, rows: NDArray[np.int64], run: Run) -> Iterator[tuple[NDArray, NDArray[np.int64]]]:
-    """Augmented crops and their rows, from where the run is on without end, a few batches ahead of the training step.
-
-    A run that began with another's weights goes on behind what those have seen, instead of seeing it again.
-    """
-    plan = run.plan
-    weights = sampling_weights(data.age[rows], data.gender[rows], plan.balance)
-    orders: dict[int, NDArray[np.int64]] = {}
-
-    def draw(position: int) -> int:
-        epoch, place = divmod(position, len(rows))
-        if epoch not in orders:
-            orders.clear()
-            orders[epoch] = epoch_order(weights, plan.seed, epoch)
-        return int(rows[orders[epoch][place]])
-
-    def make(position: int, picked: NDArray[np.int64], size: int) -> tuple[NDArray, NDArray[np.int64]]:
-        seeds = [(plan.seed, position + index) for index in range(len(picked))]
-        return augment.batch(data.crops[picked], seeds, size, plan.degraded, images), picked
-
-    with ThreadPoolExecutor(2) as images, ThreadPoolExecutor(1) as ahead:
-        waiting: list[Future[tuple[NDArray, NDArray[np.int64]]]] = []
-        position = run.before + run.seen
-        while True:
-            while len(waiting) < 3:
-                picked = np.array([draw(position + index) for index in range(plan.batch)])
-                waiting.append(ahead.submit(make, position, picked, plan.size(run.progress)))
-                position += plan.batch
-            yield waiting.pop(0).result()
 
 
 def train(
@@ -128,7 +81,7 @@ def train(
     saved = released = last = time.monotonic()
     busy = time.process_time()
     losses: list[float] = []
-    supply = batches(data, parts["train"], run)
+    supply = still_batches.batches(data, parts["train"], run)
     while run.progress < 1:
         crops, picked = next(supply)
         losses.append(run.step(torch.from_numpy(crops).to(device), age[picked], gender[picked]))

@@ -11,7 +11,7 @@ from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import backbone, muon, precision, stills
+from training import backbone, muon, precision, still_batches, stills
 from training.backbone_run import Plan, Run, label_distribution, loss
 from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
 
@@ -72,12 +72,12 @@ def test_one_cycle() -> None:
 def test_an_epoch_draws_each_still_its_expected_times() -> None:
     """Rare stills come more often than common ones, each floor or ceil of its expectation, anew in each epoch."""
     age = np.array([25.0] * 90 + [70.0] * 10, np.float32)
-    weights = backbone.sampling_weights(age, np.zeros(100, np.int64), balance=0.5)
+    weights = still_batches.sampling_weights(age, np.zeros(100, np.int64), balance=0.5)
     assert weights[-1] == pytest.approx(3 * weights[0])
-    order = backbone.epoch_order(weights, seed=1, epoch=0)
+    order = still_batches.epoch_order(weights, seed=1, epoch=0)
     counts = np.bincount(order, minlength=100)
     assert len(order) == 100 and np.all(np.abs(counts - weights * 100) < 1)
-    assert not np.array_equal(order, backbone.epoch_order(weights, seed=1, epoch=1))
+    assert not np.array_equal(order, still_batches.epoch_order(weights, seed=1, epoch=1))
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ def test_a_run_that_goes_further_sees_other_views(data: stills.Stills) -> None:
     """Behind those that the weights it begins with have seen."""
     rows = np.arange(12)
     run = Run.start(TINY, torch.device("cpu"))
-    supply = backbone.batches(data, rows, run)
+    supply = still_batches.batches(data, rows, run)
     whole = [next(supply)[1].tolist() for _ in range(4)]
     run.before = 8
-    assert [next(backbone.batches(data, rows, run))[1].tolist()] == whole[2:3]
+    assert [next(still_batches.batches(data, rows, run))[1].tolist()] == whole[2:3]
 
 
 def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
@@ -216,11 +216,11 @@ def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
 def test_batches_go_on_where_the_run_stands(data: stills.Stills) -> None:
     """The stream of augmented crops depends on the images seen, not on when it was opened."""
     run = Run.start(TINY, torch.device("cpu"))
-    stream = backbone.batches(data, PARTS["train"], run)
+    stream = still_batches.batches(data, PARTS["train"], run)
     next(stream)
     crops, rows = next(stream)
     run.seen = TINY.batch
-    again, same_rows = next(backbone.batches(data, PARTS["train"], run))
+    again, same_rows = next(still_batches.batches(data, PARTS["train"], run))
     assert np.array_equal(rows, same_rows) and np.array_equal(crops, again)
 
 
