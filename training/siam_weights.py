@@ -98,10 +98,10 @@ def _loader(batches: FaceBatches) -> DataLoader[FaceBatch]:
 
 
 class SiamWeights:
-    """The run beside that of the first network; `first` holds stills, parts, plan and folder."""
+    """The run beside that of the first network; `first` holds plan, folder and material."""
 
     def __init__(self, first: weights.Weights, optimisation: SiamOptimisation) -> None:
-        self.first, self.optimisation = first, optimisation
+        self.first, self.material, self.optimisation = first, first.material, optimisation
         self.out = first.out / FOLDER
         self.out.mkdir(parents=True, exist_ok=True)
 
@@ -125,19 +125,17 @@ class SiamWeights:
         return checkpoint.load_siam(path)
 
     def _fitted(self, config: SiamConfig) -> MixedModule:
-        first, warped = (
-            self.first,
-            siam_stills.prepare(self.first.archive, self.first.data, processes=self.first.processes),
-        )
-        rows = order(first.data, first.parts["train"], "train", first.settings)[: first.plan.stills]
-        training = Faces(warped, first.data.age, rows, self._smiles("train"))
-        held_out = Faces(warped, first.data.age, first.parts["validation"], self._smiles("validation"))
-        ages = first.data.age[rows]
+        plan, material = self.first.plan, self.material
+        warped = siam_stills.prepare(material.archive, material.data, processes=material.processes)
+        rows = order(material.data, material.parts["train"], "train", material.settings)[: plan.stills]
+        training = Faces(warped, material.data.age, rows, self._smiles("train"))
+        held_out = Faces(warped, material.data.age, material.parts["validation"], self._smiles("validation"))
+        ages = material.data.age[rows]
         sample = np.stack([warped.plain(row) for row in rows[:CALIBRATION_FACES]]) / 255
         module = MixedModule(
             config,
             self.optimisation,
-            first.plan.seed,
+            plan.seed,
             (float(ages.mean()), float(ages.std())),
             (float(sample.mean()), float(sample.std())),
             training,
@@ -160,8 +158,8 @@ class SiamWeights:
         return module
 
     def _smiles(self, part: str) -> list[tuple[Path, float]]:
-        ages = self.first.data.age
-        return [(path, float(ages[row])) for row, path in sorted(self.first.clips(part).items())]
+        ages = self.material.data.age
+        return [(path, float(ages[row])) for row, path in sorted(self.material.clips(part).items())]
 
     def calibrate(self, network: Siam) -> siam_release.SiamRelease:
         """The release, with an offset from the validation smiles and an interval from the calibration smiles."""
@@ -170,7 +168,7 @@ class SiamWeights:
             offset = calibrate.offset(*self._answers_and_ages(network, "validation"))
             network.answer.mean -= offset
             interval = calibrate.age_interval(*self._answers_and_ages(network, "calibration"))
-            card = Card(NAME, TRAINED_ON, LICENCE, self.first.settings.frame_rate_hz, interval)
+            card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
             siam_release.save(
                 siam_release.SiamRelease(network, card), directory, self._provenance() | {"offset_years": offset}
             )
@@ -191,8 +189,7 @@ class SiamWeights:
 
     def evaluate(self, release: siam_release.SiamRelease, repository: Path) -> Report:
         """Test smiles in float32 and as shipped, against the first network's answers to the same."""
-        first, interval = self.first, release.card.age_interval
-        clips = sorted(first.clips("test").items())
+        clips = sorted(self.material.clips("test").items())
         rows = np.array([row for row, _ in clips])
         exact = _answers(answer(release.network, (path for _, path in clips)), rows)
         shipped = self.out / "shipped.npz"
@@ -203,10 +200,10 @@ class SiamWeights:
             python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(shipped))
         with np.load(shipped) as found:
             as_shipped = _answers(found["age"], rows)
-        with np.load(first.out / "evaluation" / "test.npz") as found:
+        with np.load(self.first.out / "evaluation" / "test.npz") as found:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
-        found = scores(exact, as_shipped, other, first.data, interval)
+        found = scores(exact, as_shipped, other, self.material.data, release.card.age_interval)
         provenance = self._provenance() | {
             "network": provenance_of(self.out / "network"),
             "offset_years": provenance_of(self.out / "release" / siam_release.NETWORK)["offset_years"],
@@ -218,12 +215,11 @@ class SiamWeights:
         }
 
     def _provenance(self) -> Report:
-        first = self.first
         return {
             "commit": commit(),
             "split": still_split.split_id(),
-            "stills": min(first.plan.stills, len(first.parts["train"])),
-            "smiles": {part: len(first.clips(part)) for part in PARTS},
+            "stills": min(self.first.plan.stills, len(self.material.parts["train"])),
+            "smiles": {part: len(self.material.clips(part)) for part in PARTS},
         }
 
 

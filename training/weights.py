@@ -18,7 +18,6 @@ May be interrupted at any point and run again: what is finished is recognised by
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -39,7 +38,6 @@ from training import (
     calibrate,
     model_card,
     parallel,
-    simulated_clips,
     simulated_features,
     still_split,
     stills,
@@ -47,22 +45,20 @@ from training import (
     weights_plan,
 )
 from training.datasets import Clip
-from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
-from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
+from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
-from training.simulated_clips import PARTS, Settings
-from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
+from training.simulated_clips import PARTS
+from training.simulated_features import EXACT, SmileFeatures
 from training.still_network import FrameAnswers
 from training.stills import ROOT
 from training.weights_evaluation import Evaluation
+from training.weights_material import Material
 from training.weights_plan import Plan
 
 BACKBONE = ROOT / "runs/backbone/release"
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
-GATE_FRAMES = 8
-"""Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
 
 
 class Weights:
@@ -82,18 +78,15 @@ class Weights:
         videos: Path = VIDEOS,
         processes: int | None = None,
     ) -> None:
-        self.plan, self.out, self.backbone, self.archive, self.videos = plan, out, backbone, archive, videos
-        self.processes = processes or os.cpu_count() or 1
-        self.data = stills.load(archive, processes=self.processes)
-        self.parts = still_split.load_split(self.data)
-        self.settings = Settings(still_split.split_id(), seed=plan.seed)
+        self.plan, self.out, self.backbone, self.videos = plan, out, backbone, videos
+        self.material = Material(plan, backbone, archive, processes)
         self._claim()
 
     def _claim(self) -> None:
         """Raises ConfigError where the folder holds a run of another plan or backbone."""
         record = json.loads(json.dumps(asdict(self.plan))) | {
-            "backbone": recipe_of(self.backbone, self.settings.frame_rate_hz).backbone,
-            "clips_key": self.settings.key,
+            "backbone": recipe_of(self.backbone, self.material.settings.frame_rate_hz).backbone,
+            "clips_key": self.material.settings.key,
         }
         path = self.out / "plan.json"
         if path.exists() and json.loads(path.read_text()) != record:
@@ -103,10 +96,10 @@ class Weights:
 
     def run(self) -> Path:
         """Everything that is not finished; the repository."""
-        features = self.features(PARTS[:3])
+        features = self.material.features(PARTS[:3])
         self.train(features)
         self.calibrate(features)
-        evaluation = Evaluation(self.out / "evaluation", self.data, Card.from_json(self._card.read_text()))
+        evaluation = Evaluation(self.out / "evaluation", self.material.data, Card.from_json(self._card.read_text()))
         self.answer_exactly(evaluation)
         draft = self.out / "draft_repository"
         self.export(draft)
@@ -120,34 +113,8 @@ class Weights:
         self.export(repository)
         return repository
 
-    def clips(self, part: str, count: int | None = None) -> dict[int, Path]:
-        """Row of each still -> its simulated smile."""
-        wanted = self.plan.clips[PARTS.index(part)] if count is None else count
-        rows = simulated_clips.order(self.data, self.parts[part], part, self.settings)[:wanted]
-        return simulated_clips.prepare(self.archive, self.data, rows, part, self.settings, processes=self.processes)
-
-    def features(self, parts: Sequence[str]) -> SmileFeatures:
-        smiles = {part: self.clips(part) for part in parts}
-        rows = {}
-        if "train" in parts:
-            ordered = simulated_clips.order(self.data, self.parts["train"], "train", self.settings)
-            rows = {STILL: np.sort(ordered[: self.plan.stills]), HELD_OUT: self.parts["validation"]}
-        if EXACT in parts:
-            chosen = self.clips(EXACT, self.plan.corrupted)
-            smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
-        return simulated_features.prepare(
-            self.data,
-            smiles,
-            rows,
-            self.settings,
-            self.backbone,
-            processes=self.processes,
-            views=self.plan.views,
-            replays=self.plan.replays,
-        )
-
     def train(self, features: SmileFeatures) -> None:
-        split = simulated_features.one_fold(features, self.settings)
+        split = simulated_features.one_fold(features, self.material.settings)
         configs = [
             RunConfig(
                 data=features.whole.name,
@@ -165,7 +132,7 @@ class Weights:
         ]
         waiting = [config for config in configs if not train.is_finished(config)]
         done = len(configs) - len(waiting)
-        for _ in parallel.run_all(_train, waiting, "heads", self.processes, _start, (features, split), done):
+        for _ in parallel.run_all(_train, waiting, "heads", self.material.processes, _start, (features, split), done):
             pass
 
     @staticmethod
@@ -200,14 +167,14 @@ class Weights:
             )
             checkpoint.save(network, self.out / "release" / trait, provenance)
         shutil.copytree(self.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
-        card = Card(NAME, TRAINED_ON, LICENCE, self.settings.frame_rate_hz, interval)
+        card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
         self._card.write_text(card.to_json() + "\n")
 
     def answer_exactly(self, evaluation: Evaluation) -> None:
         """Answers to the test part in float32, by the relations and by the mean of single frames."""
         if evaluation.has_exact:
             return
-        features = self.features((EXACT,))
+        features = self.material.features((EXACT,))
         networks = {trait: self.network(self.out / "release" / trait) for trait in TRAITS}
         single = FrameAnswers.load(self.backbone)
         evaluation.answer_exactly(features, networks["age"], networks["gender"], single)
@@ -215,7 +182,7 @@ class Weights:
     def answer_as_shipped(self, evaluation: Evaluation, repository: Path) -> None:
         """Answers of the exported graphs to the test part and to real videos, in a process with the service's parts."""
         listing = self.out / "evaluation" / "test.txt"
-        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(self.clips(EXACT).items())))
+        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(self.material.clips(EXACT).items())))
         common = ["--repository", str(repository)]
         if not evaluation.shipped.exists():
             python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
@@ -231,18 +198,9 @@ class Weights:
         shutil.rmtree(repository, ignore_errors=True)
         crops = self.out / "calibration.npz"
         if not crops.exists():
-            np.savez_compressed(crops, frames=self._calibration_crops())
+            np.savez_compressed(crops, frames=self.material.calibration_crops())
         release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
         python("export", *release, "--calibration", str(crops), "--version", "1")
-
-    def _calibration_crops(self) -> NDArray[np.uint8]:
-        """Training clips one after another: every second crop is calibrated on, the others are compared as clips."""
-        crops = []
-        for path in list(self.clips("train").values())[:CALIBRATION_CLIPS]:
-            with np.load(path) as clip:
-                whole = clip["crops"]
-            crops.append(whole[np.linspace(0, len(whole) - 1, 2 * GATE_FRAMES).round().astype(int)])
-        return np.concatenate(crops)
 
     @property
     def _card(self) -> Path:
@@ -261,9 +219,9 @@ class Weights:
         return {
             "commit": commit(),
             "split": still_split.split_id(),
-            "stills": {part: len(rows) for part, rows in self.parts.items()},
+            "stills": {part: len(rows) for part, rows in self.material.parts.items()},
             "plan": json.loads((self.out / "plan.json").read_text()),
-            "smiles": {part: len(self.clips(part)) for part in PARTS},
+            "smiles": {part: len(self.material.clips(part)) for part in PARTS},
             "backbone": provenance_of(self.backbone),
             "offset_years": provenance_of(self.out / "release" / "age")["offset_years"],
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},

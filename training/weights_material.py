@@ -1,0 +1,73 @@
+"""What released weights are learned from and judged by: stills, the smiles simulated on them, features of both."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training import simulated_clips, simulated_features, still_split, stills
+from training.evaluate_stills import CORRUPTIONS
+from training.release_parts import CALIBRATION_CLIPS
+from training.simulated_clips import PARTS, Settings
+from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
+from training.weights_plan import Plan
+
+GATE_FRAMES = 8
+"""Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
+
+
+class Material:
+    """Everything is computed where it is asked for and not there yet.
+
+    Args:
+        backbone: checkpoint directory.
+        processes: one for each core where absent.
+    """
+
+    def __init__(
+        self, plan: Plan, backbone: Path, archive: Path = stills.ARCHIVE, processes: int | None = None
+    ) -> None:
+        self.plan, self.backbone, self.archive = plan, backbone, archive
+        self.processes = processes or os.cpu_count() or 1
+        self.data = stills.load(archive, processes=self.processes)
+        self.parts = still_split.load_split(self.data)
+        self.settings = Settings(still_split.split_id(), seed=plan.seed)
+
+    def clips(self, part: str, count: int | None = None) -> dict[int, Path]:
+        """Row of each still -> its simulated smile."""
+        wanted = self.plan.clips[PARTS.index(part)] if count is None else count
+        rows = simulated_clips.order(self.data, self.parts[part], part, self.settings)[:wanted]
+        return simulated_clips.prepare(self.archive, self.data, rows, part, self.settings, processes=self.processes)
+
+    def features(self, parts: Sequence[str]) -> SmileFeatures:
+        """Of the smiles of some parts: with "train" of the stills too, with the test part of its corrupted smiles."""
+        smiles = {part: self.clips(part) for part in parts}
+        rows = {}
+        if "train" in parts:
+            ordered = simulated_clips.order(self.data, self.parts["train"], "train", self.settings)
+            rows = {STILL: np.sort(ordered[: self.plan.stills]), HELD_OUT: self.parts["validation"]}
+        if EXACT in parts:
+            chosen = self.clips(EXACT, self.plan.corrupted)
+            smiles |= {CORRUPTED.format(part=EXACT, corruption=name): chosen for name in CORRUPTIONS}
+        return simulated_features.prepare(
+            self.data,
+            smiles,
+            rows,
+            self.settings,
+            self.backbone,
+            processes=self.processes,
+            views=self.plan.views,
+            replays=self.plan.replays,
+        )
+
+    def calibration_crops(self) -> NDArray[np.uint8]:
+        """(n, 96, 96, 3) uint8 RGB, training clips one after another: the export chooses int8 ranges on every second
+        crop and compares precisions on the others, as clips."""
+        crops = []
+        for path in list(self.clips("train").values())[:CALIBRATION_CLIPS]:
+            with np.load(path) as clip:
+                whole = clip["crops"]
+            crops.append(whole[np.linspace(0, len(whole) - 1, 2 * GATE_FRAMES).round().astype(int)])
+        return np.concatenate(crops)
