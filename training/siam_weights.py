@@ -24,7 +24,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
 from torch import Tensor
@@ -37,7 +36,7 @@ from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import AgeInterval, Card
-from training import calibrate, model_card, precision, siam_stills, still_split, train, weights, weights_plan
+from training import calibrate, epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
 from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
@@ -147,13 +146,13 @@ class SiamWeights:
             gradient_clip_val=self.optimisation.clip,
             gradient_clip_algorithm="value",
             reload_dataloaders_every_n_epochs=1,
-            callbacks=[ModelCheckpoint(checkpoints, save_last=True, save_on_train_epoch_end=True)],
+            callbacks=[epochs.keep_last(checkpoints)],
             logger=CSVLogger(self.out, name="curves", version=""),
             num_sanity_val_steps=0,
             enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
         )
-        last = checkpoints / "last.ckpt"
+        last = checkpoints / epochs.LAST
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
         return module
 

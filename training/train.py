@@ -31,7 +31,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from networks import checkpoint
-from training import answers, datasets, feature_store, precision, predictions, protocol, run_config, standardise
+from training import answers, datasets, epochs, feature_store, precision, predictions, protocol, run_config, standardise
 from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
@@ -91,12 +91,12 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     assert isinstance(best, ModelCheckpoint)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
     module.load_state_dict(state["state_dict"])
-    epochs = trainer.current_epoch
+    done = trainer.current_epoch
     network = module.release()
     _, held_out, test = _clips(config, features, readable(sides, features))
     answers.fit_temperature(network, held_out)
     record |= {
-        "epochs": epochs,
+        "epochs": done,
         "best_epoch": state["epoch"],
         "selection": float(best.best_model_score or 0.0),
         "seconds": round(time.monotonic() - started, 1),
@@ -142,7 +142,7 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         FrameAnswers.load(Path(config.backbone)) if plan.distillation else None,
     )
     trainer = _trainer(config, out)
-    last = out / "checkpoints" / "last.ckpt"
+    last = out / "checkpoints" / epochs.LAST
     trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
     return module, trainer
 
@@ -164,14 +164,8 @@ def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
         gradient_clip_val=plan.clip,
         callbacks=[
             EarlyStopping(SELECTION, patience=plan.patience, check_on_train_epoch_end=True),
-            ModelCheckpoint(
-                out / "checkpoints",
-                "best",
-                SELECTION,
-                save_last=True,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            ),
+            epochs.keep_best(out / "checkpoints", SELECTION),
+            epochs.keep_last(out / "checkpoints"),
         ],
         logger=TensorBoardLogger(out, name="curves", version=""),
         log_every_n_steps=1,

@@ -24,7 +24,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-from lightning.pytorch.callbacks import ModelCheckpoint
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
@@ -33,7 +33,7 @@ from networks.config import WIDTHS
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
 from smile.sampling import FRAME_RATE_HZ
-from training import datasets, predictions, protocol, run_config, siam_answers, siam_methods, train
+from training import datasets, epochs, predictions, protocol, run_config, siam_answers, siam_methods, train
 from training.datasets import Clip, DatasetError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
@@ -122,13 +122,13 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         everyone = FaceClips(training.clips + held_out.clips + test.clips, training.cache, config.frame_rate_hz)
         sides = Sides(training.clips, held_out.clips, test.clips)
         protocol.check_leaks(sides, same_recordings(everyone, simulated=dataset.simulated))
-    module, epochs = _fit(config, training, held_out)
+    module, done = _fit(config, training, held_out)
     network = module.release()
     found = siam_answers.predict(network, test, config.fold, config.method)
     mean_age = np.mean([clip.age for clip in training.clips])
     record |= {
         "clips": [len(training), len(held_out), len(test)],
-        "epochs": epochs,
+        "epochs": done,
         "validation_mae_years": module.best,
         "test_mae_years": float(np.mean([item.error() for item in found])),
         siam_methods.GUESS: float(np.mean([abs(item.age - mean_age) for item in found])),
@@ -170,25 +170,22 @@ def _fit(config: SiamRun, training: FaceClips, held_out: FaceClips) -> tuple[Sia
         accumulate_grad_batches=plan.batch,
         gradient_clip_val=plan.clip,
         gradient_clip_algorithm="value",
-        callbacks=[
-            ModelCheckpoint(
-                out / "checkpoints",
-                save_last=True,
-                save_top_k=0,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            )
-        ],
+        callbacks=[epochs.keep_last(out / "checkpoints")],
         logger=TensorBoardLogger(out, name="curves", version=""),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    last = out / "checkpoints" / "last.ckpt"
-    order = DataLoader(training, sampler=Shuffled(len(training), config.seed))
-    trainer.fit(module, order, DataLoader(held_out), ckpt_path=last if last.exists() else None, weights_only=False)
+    last = out / "checkpoints" / epochs.LAST
+    order = _loader(training, Shuffled(len(training), config.seed))
+    trainer.fit(module, order, _loader(held_out), ckpt_path=last if last.exists() else None, weights_only=False)
     return module, trainer.current_epoch
+
+
+def _loader(clips: FaceClips, order: Shuffled | None = None) -> DataLoader:
+    """Reads without touching torch's global random numbers, which are the network's."""
+    return DataLoader(clips, sampler=order, generator=torch.Generator())
 
 
 def parse(arguments: list[str] | None) -> SiamRun:

@@ -22,7 +22,7 @@ from tests.training import planted_features
 from training import datasets, feature_store, predictions, protocol, run_config, train
 from training.batches import Batch, BucketedBatches, Clips
 from training.feature_store import Features
-from training.module import TraitModule
+from training.module import SELECTION, TraitModule
 from training.optimisation import Optimisation
 from training.run_config import ConfigError, from_dict
 from training.siam_module import SiamModule, SiamOptimisation
@@ -81,6 +81,26 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     assert network.config.trait == "age" and provenance["epochs"] == 30
     assert provenance["split"] == protocol.load(folder / "folds.json").hash
     assert provenance["backbone"] == "random"
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
+def test_a_run_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not from its best one, which here is the first."""
+
+    def worse(module: TraitModule) -> None:
+        module.log(SELECTION, float(module.current_epoch))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TraitModule, "on_validation_epoch_end", worse)
+    monkeypatch.setattr(train.answers, "fit_temperature", interrupt)
+    config = from_dict(values(folder, "worse", optimisation={"epochs": 3}), "x")
+    with pytest.raises(KeyboardInterrupt):
+        train.run(config)
+    checkpoints = folder / "worse" / "checkpoints"
+    epochs = {name: torch.load(checkpoints / f"{name}.ckpt", weights_only=False)["epoch"] for name in ("best", "last")}
+    assert epochs == {"best": 0, "last": 2}
 
 
 def test_two_processes_train_as_one(folder: Path) -> None:

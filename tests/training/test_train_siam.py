@@ -70,6 +70,7 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert victim.returncode == -signal.SIGKILL and not killed.is_finished
+    assert torch.load(folder / "killed/checkpoints/last.ckpt", weights_only=False)["epoch"] < EPOCHS - 1
     second = start(killed)
     _, errors = second.communicate()
     assert second.returncode == 0, errors[-3000:]
