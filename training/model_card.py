@@ -235,10 +235,11 @@ def _siam(card: Card) -> str:
             f"| {_interval_text(found['coverage'], 100, 0)} | {found['interval_width']:.1f} |"
         )
     provenance = report["provenance"]
+    learned = provenance["network"]
     behind = report["minus_first_network"]["mae"]
     return (
         "## SIAM (`network=siam`), the second network\n\n"
-        f"Compact width, from scratch on {provenance['stills']:,} training stills and {provenance['smiles']['train']} "
+        f"Compact width, from scratch on {learned['stills']:,} training stills and {learned['smiles']['train']} "
         "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above. "
         f"{provenance['offset_years']:.2f} years, the median error on validation smiles, are taken from each answer.\n"
         f"MAE less that of the first network on the same smiles: {_interval_text(behind)} years. "

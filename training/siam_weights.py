@@ -118,7 +118,8 @@ class SiamWeights:
     def train(self) -> Siam:
         path = self.out / "network"
         if not (path / checkpoint.CONFIG).exists():
-            provenance = self._provenance() | {"optimisation": asdict(self.optimisation)}
+            stills = min(self.first.plan.stills, len(self.material.parts["train"]))
+            provenance = self._provenance() | {"stills": stills, "optimisation": asdict(self.optimisation)}
             checkpoint.save(self._fitted(siam_config("compact")).release(), path, provenance)
             shutil.rmtree(self.out / "checkpoints")
         return checkpoint.load_siam(path)
@@ -217,7 +218,6 @@ class SiamWeights:
         return {
             "commit": commit(),
             "split": still_split.split_id(),
-            "stills": min(self.first.plan.stills, len(self.material.parts["train"])),
             "smiles": {part: len(self.material.clips(part)) for part in PARTS},
         }
 
