@@ -134,7 +134,7 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
     """What it is worth alone and against the first network, on the same smiles; nothing about gender."""
     exact, first = answers(data, 6.25, 0.5), answers(data, 4.0, 0.9)
     found = scores(exact, exact, first, data, INTERVAL) | {
-        "provenance": {"stills": 1234, "smiles": {"train": 56}, "offset_years": -0.75, "commit": "abc"},
+        "provenance": {"network": {"stills": 1234, "smiles": {"train": 56}}, "offset_years": -0.75, "commit": "abc"},
         "repository_bytes": 2_500_000,
     }
     assert found["minus_first_network"]["mae"]["value"] == pytest.approx(2.25)
