@@ -21,6 +21,7 @@ VIEWS = 8192
 EPOCHS, BATCH = 20, 128
 RATE = 2e-3
 CHUNK = 32
+"""Crops that are encoded at once."""
 
 
 def fit(

@@ -23,7 +23,11 @@ class Material:
 
     Args:
         backbone: checkpoint directory.
+        archive: zip of the labelled stills.
         processes: one for each core where absent.
+
+    Attributes:
+        data: all stills. parts: rows of `data` in each part of the split. settings: of the smiles.
     """
 
     def __init__(
