@@ -24,6 +24,8 @@ class NetworkConfig:
         relation: widths of the two layers of g.
         estimator: widths of the two hidden layers of k.
         fc1_activation: the paper names none; a linear Fc1 would fold into the LSTM's input matrix.
+        memory: before training the LSTM's units forget over two to so many instants; 0 gives all of them a forget bias
+            of 1 (networks.dynamics).
         signed_positions: region centres in [-1, 1] instead of [0, 1].
         frame_channels, frame_hidden: of the convolutions and of the fully connected layers of `image_cnn`.
     """
@@ -35,6 +37,7 @@ class NetworkConfig:
     relation: tuple[int, int] = (4096, 4096)
     estimator: tuple[int, int] = (2048, 1024)
     fc1_activation: Literal["relu", "linear"] = "relu"
+    memory: int = 0
     signed_positions: bool = False
     fc1_dropout: float = 0.5
     lstm_dropout: float = 0.2
@@ -50,6 +53,8 @@ class NetworkConfig:
         for field in ("fc1_dropout", "lstm_dropout", "relation_dropout", "estimator_dropout"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, not a rate from 0 to below 1")
+        if self.memory and self.memory < 3:
+            raise ValueError(f"memory is {self.memory}, neither 0 nor at least 3 instants")
         object.__setattr__(self, "relation", tuple(self.relation))  # JSON gives lists
         object.__setattr__(self, "estimator", tuple(self.estimator))
         object.__setattr__(self, "frame_channels", tuple(self.frame_channels))

@@ -42,7 +42,12 @@ class Dynamics(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, config: NetworkConfig) -> None:
-        """SPEC C3: orthogonal recurrent matrices, one for each gate, and a forget bias of 1."""
+        """SPEC C3: orthogonal recurrent matrices, one for each gate, and a forget bias of 1.
+
+        With `memory` each unit has its own time constant instead: forget biases are log U(1, memory - 1), input biases
+        their negatives (chrono initialisation: Tallec and Ollivier 2018). Networks that began with a bias of 1 answer
+        with the last instants above all.
+        """
         nn.init.kaiming_normal_(self.fc1.weight, nonlinearity=config.fc1_activation)
         nn.init.zeros_(self.fc1.bias)
         size = self.lstm.hidden_size
@@ -52,4 +57,9 @@ class Dynamics(nn.Module):
                 nn.init.orthogonal_(gate)
             nn.init.zeros_(getattr(self.lstm, f"bias_hh_l{layer}"))
             bias = nn.init.zeros_(getattr(self.lstm, f"bias_ih_l{layer}"))
-            bias[size : 2 * size] = 1.0  # torch orders the gates input, forget, cell, output
+            inputs, forget = bias[:size], bias[size : 2 * size]  # torch orders the gates input, forget, cell, output
+            if config.memory:
+                forget.uniform_(1.0, config.memory - 1.0).log_()
+                inputs.copy_(-forget)
+            else:
+                forget.fill_(1.0)

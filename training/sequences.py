@@ -17,8 +17,9 @@ from smile.sampling import MIN_SAMPLES
 
 LONGEST = 96
 """Instants of the longest sequence that is put together; whole simulated smiles have 75 on average."""
-LONG_SHARE = 0.1
-"""Of the sequences of stills; the others have MIN_SAMPLES instants, which cost least."""
+LONG_SHARE = 0.5
+"""Of the sequences of stills; the others have MIN_SAMPLES instants, which cost least. Compared once, over four epochs
+of a fifth of the stills, by ages of calibration smiles: halves are 1.99 years apart with a tenth, 1.69 with half."""
 
 
 class Sequence(NamedTuple):

@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from training.optimisation import Optimisation
+from training.sequences import LONGEST
 from training.simulated_clips import PARTS
 from training.stills import ROOT
 
 OUT = ROOT / "runs/weights"
-LAYERS = {"fc1_dropout": 0.1, "lstm_dropout": 0.0, "relation_dropout": 0.1, "estimator_dropout": 0.1}
-"""P1's rates are for layers eight times as wide. Compared once, over one epoch of age: 7.6 years with them, 6.8 so."""
+LAYERS = {
+    "fc1_dropout": 0.0,
+    "lstm_dropout": 0.0,
+    "relation_dropout": 0.0,
+    "estimator_dropout": 0.0,
+    "memory": LONGEST,
+}
+"""P1's rates are for layers eight times as wide and for labels alone; where the target is what the backbone says of the
+features, there is little to learn by heart. Compared once, over four epochs of a fifth of the stills: ages of held-out
+stills, less their median error, 5.63 years with rates of 0.1 and 5.49 so, of calibration smiles 5.07 and 4.92.
+Without `memory` the last instants decide: halves of calibration smiles 1.69 years apart, 0.93 with it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Plan:
     replays: int = 3
     corrupted: int = 400
     optimisation: Optimisation = Optimisation(
-        rate=1e-3, batch=32, epochs=12, patience=12, schedule="cosine", distillation=0.8
+        rate=1e-3, batch=32, epochs=6, patience=6, schedule="cosine", distillation=0.8
     )
     layers: dict[str, Any] = field(default_factory=lambda: dict(LAYERS))
     seed: int = 2018

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -143,6 +144,27 @@ def test_lstm_starts_with_orthogonal_gates_and_an_open_forget_gate() -> None:
         torch.testing.assert_close(gate @ gate.T, torch.eye(lstm.hidden_size), atol=1e-5, rtol=0)
     bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).split(lstm.hidden_size)
     assert [gate.unique().tolist() for gate in bias] == [[0.0], [1.0], [0.0], [0.0]]
+
+
+@pytest.mark.parametrize("memory", [3, 96])
+def test_units_of_a_memory_forget_over_as_many_instants(memory: int) -> None:
+    """Chrono initialisation: time constants, 1 / (1 - forget gate), 2 to the memory; the input gate complements it."""
+    torch.manual_seed(0)
+    network = build(replace(network_config("age", "compact"), memory=memory))
+    assert isinstance(network, InterpreterNetwork)
+    lstm = network.dynamics.lstm
+    for layer in range(lstm.num_layers):
+        bias = getattr(lstm, f"bias_ih_l{layer}") + getattr(lstm, f"bias_hh_l{layer}")
+        inputs, forget, cell, output = bias.split(lstm.hidden_size)
+        instants = 1 / (1 - forget.sigmoid())
+        assert instants.min() >= 2 - 1e-4 and 0.9 * memory < instants.max() <= memory + 1e-3
+        assert torch.equal(inputs, -forget) and not cell.any() and not output.any()
+
+
+@pytest.mark.parametrize("memory", [-1, 2])
+def test_a_memory_is_of_three_instants_at_least(memory: int) -> None:
+    with pytest.raises(ValueError, match="memory"):
+        replace(network_config("age", "compact"), memory=memory)
 
 
 def test_dropout_rates_are_the_papers() -> None:

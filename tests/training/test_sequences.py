@@ -46,10 +46,10 @@ def test_a_clip_is_played_to_and_fro_without_a_jump(count: int, seed: int) -> No
     assert set(row[turns]) <= {0, count - 1}
 
 
-def test_most_stills_are_short_and_some_are_long() -> None:
+def test_half_of_the_stills_are_short_and_some_are_long() -> None:
     rng = np.random.default_rng(0)
     lengths = np.array([len(of_stills(Path("a"), Path("b"), 0, rng).place) for _ in range(DRAWS)])
-    assert (lengths == MIN_SAMPLES).mean() > 0.7 and lengths.max() > LONGEST / 2
+    assert 0.4 < (lengths == MIN_SAMPLES).mean() < 0.7 and lengths.max() > LONGEST / 2
 
 
 def test_features_are_those_of_the_rows(files: tuple[Path, Path]) -> None:
