@@ -123,7 +123,7 @@ class Weights:
                 out=str(self.out / "heads" / trait),
                 trait=trait,
                 width="compact",
-                layers=self.plan.layers,
+                layers=self.plan.layers[trait],
                 optimisation=self.plan.optimisation,
                 precision="auto",
                 seed=self.plan.seed,
