@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, the last one begun last")
     parser.add_argument("--folder", type=Path, required=True, help="for the mean")
     options = parser.parse_args()
+    if len(options.runs) < 2:
+        parser.error("a mean is of two runs at least")
     data = stills.load()
     options.folder.mkdir(parents=True, exist_ok=True)
     backbone.release(average(options.runs), data, still_split.load_split(data), options.folder)

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import backbone, muon, precision, still_batches, stills
+from training import backbone, muon, precision, still_average, still_batches, stills
 from training.backbone_run import Plan, Run, label_distribution, loss
 from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
 
@@ -147,6 +147,25 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     with torch.no_grad():
         for network in (run.network, run.average, *run.replicas):
             torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)
+
+
+def test_runs_are_averaged_as_the_last_of_them(tmp_path: Path) -> None:
+    """Averages midway between those of the runs; everything else, and what a run alone gives, is the last one's."""
+    for place, name in enumerate(("first", "last")):
+        run = Run.start(replace(TINY, seed=place), torch.device("cpu"))
+        run.before, run.seen = 16 * place, 16
+        run.save(tmp_path / name / "state.pt")
+    first, last, mean = (
+        still_average.average([tmp_path / name for name in names])
+        for names in (("first",), ("last",), ("first", "last"))
+    )
+    kernels = [found.average.layers[3].weight for found in (first, last, mean)]
+    assert not torch.equal(kernels[0], kernels[1])
+    torch.testing.assert_close(kernels[2], (kernels[0] + kernels[1]) / 2)
+    assert torch.equal(mean.network.layers[3].weight, last.network.layers[3].weight)
+    assert (mean.before, mean.seen, mean.plan) == (16, 16, last.plan)
+    assert mean.begun == "mean of 2 runs, from scratch"
+    assert torch.equal(last.average.head.age.weight, run.average.head.age.weight)
 
 
 def test_convolutions_without_a_head_are_given_one_that_suits_them(data: stills.Stills) -> None:
