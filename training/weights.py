@@ -78,14 +78,14 @@ class Weights:
         videos: Path = VIDEOS,
         processes: int | None = None,
     ) -> None:
-        self.plan, self.out, self.backbone, self.videos = plan, out, backbone, videos
+        self.plan, self.out, self.videos = plan, out, videos
         self.material = Material(plan, backbone, archive, processes)
         self._claim()
 
     def _claim(self) -> None:
         """Raises ConfigError where the folder holds a run of another plan or backbone."""
         record = json.loads(json.dumps(asdict(self.plan))) | {
-            "backbone": recipe_of(self.backbone, self.material.settings.frame_rate_hz).backbone,
+            "backbone": recipe_of(self.material.backbone, self.material.settings.frame_rate_hz).backbone,
             "clips_key": self.material.settings.key,
         }
         path = self.out / "plan.json"
@@ -119,7 +119,7 @@ class Weights:
             RunConfig(
                 data=features.whole.name,
                 split=split.hash,
-                backbone=str(self.backbone),
+                backbone=str(self.material.backbone),
                 out=str(self.out / "heads" / trait),
                 trait=trait,
                 width="compact",
@@ -166,7 +166,7 @@ class Weights:
                 {"offset_years": offset} if network is age else {}
             )
             checkpoint.save(network, self.out / "release" / trait, provenance)
-        shutil.copytree(self.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
+        shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
         card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
         self._card.write_text(card.to_json() + "\n")
 
@@ -176,7 +176,7 @@ class Weights:
             return
         features = self.material.features((EXACT,))
         networks = {trait: self.network(self.out / "release" / trait) for trait in TRAITS}
-        single = FrameAnswers.load(self.backbone)
+        single = FrameAnswers.load(self.material.backbone)
         evaluation.answer_exactly(features, networks["age"], networks["gender"], single)
 
     def answer_as_shipped(self, evaluation: Evaluation, repository: Path) -> None:
@@ -190,7 +190,7 @@ class Weights:
             python(
                 "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
             )
-        evaluation.wobble(FrameAnswers.load(self.backbone))
+        evaluation.wobble(FrameAnswers.load(self.material.backbone))
 
     def export(self, repository: Path) -> None:
         if (repository / "relations" / "1").exists():
@@ -208,8 +208,8 @@ class Weights:
 
     def _still_report(self) -> dict[str, Any] | None:
         """The backbone's own evaluation on test stills, where it was made of these weights."""
-        path = self.backbone.parent / "evaluation_test.json"
-        if path.exists() and path.stat().st_mtime >= (self.backbone / checkpoint.WEIGHTS).stat().st_mtime:
+        path = self.material.backbone.parent / "evaluation_test.json"
+        if path.exists() and path.stat().st_mtime >= (self.material.backbone / checkpoint.WEIGHTS).stat().st_mtime:
             return json.loads(path.read_text())
         return None
 
@@ -222,7 +222,7 @@ class Weights:
             "stills": {part: len(rows) for part, rows in self.material.parts.items()},
             "plan": json.loads((self.out / "plan.json").read_text()),
             "smiles": {part: len(self.material.clips(part)) for part in PARTS},
-            "backbone": provenance_of(self.backbone),
+            "backbone": provenance_of(self.material.backbone),
             "offset_years": provenance_of(self.out / "release" / "age")["offset_years"],
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
