@@ -99,7 +99,7 @@ Written by training.model_card from evaluation.json; do not edit.
 
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
-- Backbone: ten convolutions of VGG-Face's shape, trained {begun}; {_views(backbone):,} views of stills in all
+- Backbone: ten convolutions of VGG-Face's shape, trained ({begun}); {_views(backbone):,} views of stills in all
   ({100 * backbone.get("progress", 0):.0f} % of its planned run). Heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
