@@ -81,7 +81,7 @@ def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
     parts += [
         _slices(report),
         _interval(card.age_interval, report["provenance"]["offset_years"]),
-        _videos(report["videos"]),
+        real_clips(report["videos"]),
         _targets(report),
     ]
     parts += [_siam(siam) if siam else "", LIMITS]
@@ -191,22 +191,26 @@ def _interval_table(interval: AgeInterval) -> str:
     return "\n".join(["| Estimate | Interval |", "|---|---|", *rows, ""])
 
 
-def _videos(videos: Report | None) -> str:
+def real_clips(videos: Report | None) -> str:
+    """The section on real clips, from the report's `videos`."""
     if not videos:
         return "## Real clips\n\nNot measured.\n"
     rows = [
-        "| Clip | Age | Female | Halves | SD of frames | Mirrored | Tenth of the bits |",
-        "|---|---|---|---|---|---|---|",
+        "| Clip | Age | Female | Halves | Halves by frames | SD of frames | Mirrored | Tenth of the bits |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in videos.items():
+        frames = entry["frames_age"]
         halves = " / ".join(f"{half['age']:.1f}" for half in entry.get("halves", ()))
+        by_frames = " / ".join(f"{age:.1f}" for age in frames["halves"]) if halves else ""
         others = [f"{entry[key]['age']:.1f}" if key in entry else "" for key in ("mirrored", "tenth")]
         rows.append(
-            f"| {name} | {entry['age']:.1f} | {entry['female']:.2f} | {halves} | {entry['frames_age']['sd']:.2f} "
-            f"| {others[0]} | {others[1]} |"
+            f"| {name} | {entry['age']:.1f} | {entry['female']:.2f} | {halves} | {by_frames} "
+            f"| {frames['sd']:.2f} | {others[0]} | {others[1]} |"
         )
     return (
-        "## Real clips, as shipped, through the service's pipeline\n\nNobody's age is known here.\n\n"
+        "## Real clips, as shipped, through the service's pipeline\n\nNobody's age is known here. Halves by frames are "
+        "means of what the backbone says of single frames: where these differ too, the face looks older in one.\n\n"
         + "\n".join(rows)
         + "\n"
     )

@@ -76,14 +76,15 @@ class Evaluation:
             np.savez(self.folder / f"{part}.npz", rows=rows, **found, **frames)
 
     def wobble(self, single: FrameAnswers) -> None:
-        """Add to each video what single frames of it are estimated at."""
+        """Add to each video what single frames of it are estimated at: mean, that of either half, and spread."""
         path = self.videos / "videos.json"
         if not path.exists():
             return
         videos = json.loads(path.read_text())
         for name, entry in videos.items():
             years, female = _of_frames(single, np.load(self.videos / "features" / f"{name}.npy"))
-            entry["frames_age"] = {"mean": float(years.mean()), "sd": float(years.std())}
+            of_halves = [float(years[half].mean()) for half in halves(len(years))]
+            entry["frames_age"] = {"mean": float(years.mean()), "sd": float(years.std()), "halves": of_halves}
             entry["frames_female"] = float(female.mean())
         path.write_text(json.dumps(videos, indent=1) + "\n")
 

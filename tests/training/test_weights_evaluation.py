@@ -1,20 +1,26 @@
 """Scores on answers that are known, and a card whose numbers come from the report alone."""
 
 import copy
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from networks.backbone import Backbone
 from smile.card import AgeInterval, Card
+from smile.regions import REGIONS
+from smile.tensors import REGION_FEATURES
+from training import model_card
 from training.evaluate_clips import Answers, compare, halves, score, sliced
 from training.evaluate_stills import CORRUPTIONS, evaluate
 from training.model_card import key_numbers, markdown
 from training.siam_weights import scores
-from training.still_network import FrameHead
+from training.still_network import FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
-from training.weights_evaluation import targets
+from training.weights_evaluation import Evaluation, targets
 
 COUNT = 400
 INTERVAL = AgeInterval(0.9, (0.0, 100.0), (5.0, 5.0), (5.0, 5.0))
@@ -64,6 +70,27 @@ def test_halves_overlap_and_reach_both_ends(length: int) -> None:
     first, last = halves(length)
     assert first.start == 0 and last.stop == length and first.stop - first.start == last.stop - last.start
     assert 0 < first.stop - last.start < length / 2
+
+
+def test_frames_of_a_video_are_told_apart_by_halves(data: Stills, tmp_path: Path) -> None:
+    """A video that changes once: each half has the answer of its own frames, and the card shows both."""
+    torch.manual_seed(0)
+    single = FrameAnswers(FrameHead(), 1.0)
+    one, other = 9 * torch.rand(2, len(REGIONS), REGION_FEATURES)
+    evaluation = Evaluation(tmp_path, data, Card("n", "t", "l", 25.0, INTERVAL))
+    (evaluation.videos / "features").mkdir(parents=True)
+    np.save(evaluation.videos / "features" / "clip.npy", torch.stack([one] * 5 + [other] * 5).numpy())
+    answer = {"age": 30.0, "female": 0.5}
+    path = evaluation.videos / "videos.json"
+    path.write_text(json.dumps({"clip": answer | {"halves": [answer, answer]}}))
+    evaluation.wobble(single)
+    videos = json.loads(path.read_text())
+    before, after = single(torch.stack([one, other]))[0].tolist()
+    assert abs(before - after) > 1
+    found = videos["clip"]["frames_age"]
+    assert found["halves"] == pytest.approx([(5 * before + after) / 6, (before + 5 * after) / 6], abs=1e-3)
+    assert found["sd"] == pytest.approx(abs(before - after) / 2, abs=1e-3)
+    assert " / ".join(f"{age:.1f}" for age in found["halves"]) in model_card.real_clips(videos)
 
 
 def report(data: Stills) -> dict:
