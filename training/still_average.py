@@ -41,6 +41,9 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.runs) < 2:
         parser.error("a mean is of two runs at least")
+    for folder in options.runs:
+        if not (folder / "state.pt").exists():
+            parser.error(f"{folder} holds no run of training.backbone: there is no state.pt in it")
     data = stills.load()
     options.folder.mkdir(parents=True, exist_ok=True)
     backbone.release(average(options.runs), data, still_split.load_split(data), options.folder)

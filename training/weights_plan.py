@@ -25,6 +25,7 @@ LAYERS = {
 """P1's rates are for layers eight times as wide and for labels alone; where the target is what the backbone says of the
 features, there is less to learn by heart. Compared once, over four epochs of a fifth of the stills: ages of held-out
 stills, less their median error, 5.63 years with rates of 0.1 and 5.49 without, of calibration smiles 5.07 and 4.92.
+Genders of 466 smiles were wrong in 8.0 % with rates of 0.1, in 10.3 % without them but with `memory`.
 With forget biases of 1 the last instants decide: halves of calibration smiles 1.69 years apart, 0.93 with `memory`."""
 
 
