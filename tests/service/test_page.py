@@ -49,12 +49,17 @@ def window(camera: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         yield window
 
 
-@pytest.fixture
-def start(window: Browser, client: httpx.Client) -> Iterator[Browser]:
-    """The page, freshly opened; whatever it complains about fails the test."""
+def _open(window: Browser, client: httpx.Client) -> None:
+    """Open the page and wait until its scripts have run: Chromium may say that it is loaded before they have."""
     window.look()
     window.open(str(client.base_url))
     window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
+
+
+@pytest.fixture
+def start(window: Browser, client: httpx.Client) -> Iterator[Browser]:
+    """The page, freshly opened; whatever it complains about fails the test."""
+    _open(window, client)
     yield window
     assert window.errors() == []
 
@@ -193,8 +198,7 @@ def reading(window: Browser, gateway: Serve, tmp_path: Path) -> httpx.Client:
     clip = tmp_path / "long.mp4"
     clip.write_bytes(clips.clip_bytes(clips.astronaut_frames(30, (360, 360)) * 20))
     client = gateway()
-    window.look()
-    window.open(str(client.base_url))
+    _open(window, client)
     window.run(
         "window.EventSource = class extends EventSource { constructor(path) { super(path); window.followed = path; } }"
     )
@@ -228,8 +232,7 @@ def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -
 @in_chromium
 def test_works_without_gender(window: Browser, gateway: Serve) -> None:
     """Where gender is switched off, nothing of it is shown."""
-    window.look()
-    window.open(str(gateway(gender=False).base_url))
+    _open(window, gateway(gender=False))
     window.upload("#file", DEMO)
     window.wait(lambda: window.shown("#result"))
     assert not window.shown("#gender-card") and not window.shown("#trait-switch")
@@ -266,8 +269,7 @@ def test_says_when_the_clip_is_lost(window: Browser, reading: httpx.Client) -> N
 def test_says_when_the_service_is_gone(window: Browser) -> None:
     """The page outlives its service, keeps the clip, and says so."""
     with serve(Settings()) as client:
-        window.look()
-        window.open(str(client.base_url))
+        _open(window, client)
     window.upload("#file", DEMO)
     window.wait(lambda: window.shown("#failure"))
     assert window.text("#failure-title") == "The service cannot be reached."
@@ -349,9 +351,7 @@ def test_shows_both_and_how_far_they_are_apart(start: Browser, axe: str) -> None
 @in_chromium
 def test_offers_no_network_that_is_not_there(window: Browser, gateway: Serve, model_repository: Path) -> None:
     """A service with the interpreter alone has nothing to choose from."""
-    window.look()
-    window.open(str(gateway(model_repository=model_repository).base_url))
-    window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
+    _open(window, gateway(model_repository=model_repository))
     assert not window.shown("#networks")
     assert window.errors() == []
 
