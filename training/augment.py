@@ -13,9 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile import alignment
+from training.motion import relief
 
 DEGRADED = 0.35
 """Share of the views that lose more than framing and light."""
+TURNED = 0.3
+"""Share of the views on which the head is turned, by up to MAX_TURN. Stills are mostly frontal, and a crop by the eyes
+enlarges a head that is turned: on validation stills with 1.3 times the height, which 40 degrees give, ages by weights
+that never saw that were off by 5.7 years instead of 4.8, genders right in 91.3 % instead of 93.2."""
+MAX_TURN_DEGREES = (40.0, 20.0)
+"""Yaw, pitch."""
+TURN_STEP_PX = 4
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
@@ -37,7 +45,7 @@ def augment(wide: Image, rng: Rng, size: int = alignment.CROP_PX, degraded: floa
     Returns:
         (size, size, 3) uint8 RGB.
     """
-    image = reframe(wide, rng)
+    image = reframe(turn(wide, rng) if rng.random() < TURNED else wide, rng)
     if rng.random() < 0.5:
         image = relight(image, rng)
     if rng.random() < degraded:
@@ -54,6 +62,32 @@ def degrade(image: Image, rng: Rng) -> Image:
         if rng.random() < probability:
             image = loss(image, rng)
     return image
+
+
+def turn(wide: Image, rng: Rng) -> Image:
+    """Turn a frontal head and align it by its eyes again: what is nearer than they moves sideways, all gets larger.
+
+    Orthographic, with the depth of a generic head (training.motion). Coarse grid, enlarged, one remap.
+
+    Args:
+        wide: (128, 128, 3) uint8 RGB stored crop. The result has the same size and frame.
+    """
+    yaw, pitch = np.deg2rad(rng.uniform(-1, 1, 2) * MAX_TURN_DEGREES)
+    side, unit = wide.shape[0], alignment.EYE_DISTANCE_PX
+    corner = (side - alignment.CROP_PX) / 2 + np.array(alignment.LEFT_EYE_PX)
+    ticks = (np.arange(side // TURN_STEP_PX) + 0.5) * TURN_STEP_PX
+    seen_x, seen_y = np.meshgrid((ticks - corner[0]) / unit - 0.5, (ticks - corner[1]) / unit)
+    x, y = seen_x, seen_y * np.cos(yaw) / np.cos(pitch)
+    for _ in range(4):
+        nearer = relief(x, y) - relief(np.array(0.5), np.array(0.0))
+        x = seen_x - nearer * np.tan(yaw)
+        y = (seen_y * np.cos(yaw) - nearer * np.sin(pitch)) / np.cos(pitch)
+    coarse = np.stack([(x + 0.5) * unit + corner[0], y * unit + corner[1]], axis=-1).astype(np.float32) - np.float32(
+        0.5
+    )
+    fine = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
+    turned = cv2.remap(wide, fine, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
 
 
 def reframe(wide: Image, rng: Rng) -> Image:

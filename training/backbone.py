@@ -32,7 +32,8 @@ from torch import nn
 from networks import checkpoint
 from smile import alignment
 from training import augment, precision, still_batches, still_head, still_split, stills
-from training.backbone_run import Plan, Run
+from training.backbone_plan import Plan
+from training.backbone_run import Run
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 
 RUN = stills.ROOT / "runs/backbone"

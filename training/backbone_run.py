@@ -1,4 +1,4 @@
-"""One run of the backbone's training: its plan, its loss, a step, and all that an interrupted run needs to go on."""
+"""One run of the backbone's training: a step, and all that an interrupted run needs to go on."""
 
 import copy
 import json
@@ -9,77 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from networks import checkpoint
-from training import augment, precision
+from training import precision
+from training.backbone_plan import Plan
 from training.muon import Muon
-from training.still_network import AGES, HEAD, StillNetwork, expected_age, load_head, unfold
+from training.still_loss import Labels, loss, mix
+from training.still_network import HEAD, StillNetwork, load_head, unfold
 
 SCRATCH = "from scratch"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is made of.
-
-    Attributes:
-        images: training images to see, repeats counted; seconds: processor time of each shard to spend from the last
-            resumption on instead, where not None.
-        rate, kernel_rate: at their highest, of AdamW and, for all kernels but the first convolution's, of Muon.
-            In 3,200 views of 64 px from released convolutions, Muon at 1e-3 came to 7.37 years and 87.4 % on validation
-            stills, AdamW alone to 7.68 and 86.6.
-        warm_up, cool_down: shares of the run in which the learning rate rises and falls; a run that is still on the
-            plateau between them can be given more time without loss.
-        sizes: (share of the run from which on, side of the crops in px).
-        degraded: share of the training views that lose more than framing and light (training.augment).
-        balance: exponent of the inverse frequency of a still's age band and gender in the sampling; 0 leaves the
-            data as they are, 1 makes every band equal.
-        age_spread: (at birth, per year) of the standard deviation of the label distribution, years.
-        averaging: decay of the weight average per step.
-    """
-
-    images: int = 400_000
-    seconds: float | None = None
-    batch: int = 32
-    rate: float = 4e-4
-    kernel_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warm_up: float = 0.04
-    cool_down: float = 0.8
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.5, 80), (0.75, 96))
-    degraded: float = augment.DEGRADED
-    balance: float = 0.4
-    age_spread: tuple[float, float] = (1.0, 0.04)
-    age_error_weight: float = 0.1
-    gender_weight: float = 1.5
-    gender_smoothing: float = 0.05
-    averaging: float = 0.99
-    clip: float = 5.0
-    seed: int = 2018
-
-    def size(self, progress: float) -> int:
-        """Side of the crops once `progress` (0-1) of the run is done."""
-        return next(size for start, size in reversed(self.sizes) if progress >= start)
-
-    def schedule(self, progress: float) -> float:
-        """Share of the highest rates: linear rise, plateau, linear fall to nothing."""
-        return min(1.0, 0.05 + progress / self.warm_up, max(0.0, 1 - progress) / self.cool_down)
-
-
-def label_distribution(age: Tensor, plan: Plan) -> Tensor:
-    """Gaussian over the years around each label, wider for the old: (N,) -> (N, 117), rows sum to 1."""
-    years = torch.arange(AGES, dtype=torch.float32, device=age.device)
-    spread = plan.age_spread[0] + plan.age_spread[1] * age[:, None]
-    return (-0.5 * ((years - age[:, None]) / spread) ** 2).softmax(dim=1)
-
-
-def loss(age_logits: Tensor, gender_logits: Tensor, age: Tensor, gender: Tensor, plan: Plan) -> Tensor:
-    """Divergence from the label distribution + error of the expectation + cross-entropy of the gender."""
-    distribution = kl_div(log_softmax(age_logits.float(), dim=1), label_distribution(age, plan), reduction="batchmean")
-    error = (expected_age(age_logits) - age).abs().mean()
-    who = cross_entropy(gender_logits.float(), gender, label_smoothing=plan.gender_smoothing)
-    return distribution + plan.age_error_weight * error + plan.gender_weight * who
 
 
 @dataclass
@@ -184,7 +122,10 @@ class Run:
             for group in optimiser.param_groups:
                 group["lr"] = rate * self.plan.schedule(self.progress)
         self.network.zero_grad()
-        value = self._gradients(frames, age, gender)
+        labels = Labels.of(age, gender, self.plan)
+        if self.progress < self.plan.mixed_until:
+            frames, labels = mix(frames, labels, self.plan)
+        value = self._gradients(frames, labels)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -199,7 +140,7 @@ class Run:
                     mean.copy_(now)
         return value
 
-    def _gradients(self, frames: Tensor, age: Tensor, gender: Tensor) -> float:
+    def _gradients(self, frames: Tensor, labels: Labels) -> float:
         """Fill in the gradients of the loss, the shards of the batch side by side; the loss."""
         self.network.train()
         layers = [self.network, *self.replicas]
@@ -207,7 +148,7 @@ class Run:
         joined = torch.cat([part.detach() for part in maps]).requires_grad_()
         with precision.autocast(frames.device.type):
             age_logits, gender_logits = self.network.head(joined)
-        value = loss(age_logits, gender_logits, age, gender, self.plan)
+        value = loss(age_logits, gender_logits, labels, self.plan)
         value.backward()
         assert joined.grad is not None
         shards = self.pool.map(_backward, layers, maps, joined.grad.chunk(len(layers)))

@@ -237,14 +237,20 @@ def _window(grid: NDArray[np.float64], region: int) -> NDArray[np.float64]:
     return (ramp * ramp * (3 - 2 * ramp)).prod(-1)[..., None]
 
 
+def relief(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far a generic head comes forward at points of the face frame: a skull and a nose, in D."""
+    skull = np.sqrt(np.clip(1 - (x / 1.6) ** 2 - ((y - 0.4) / 2.0) ** 2, 0.0, 1.0)) * 0.9
+    nose: NDArray[np.float64] = 0.32 * np.exp(-0.5 * ((x / 0.16) ** 2 + ((y - 0.5) / 0.25) ** 2))
+    return skull + nose
+
+
 def _head(grid: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """One field for each head move: rigid on the head, fading around it; yaw and pitch by a generic depth."""
     x, y = grid[..., 0], grid[..., 1]
     radius = np.hypot(x / 1.7, (y - 0.35) / 2.1)
     ramp = np.clip((1.9 - radius) / 0.9, 0.0, 1.0)
     mask = ramp * ramp * (3 - 2 * ramp)
-    skull = np.sqrt(np.clip(1 - (x / 1.6) ** 2 - ((y - 0.4) / 2.0) ** 2, 0.0, 1.0)) * 0.9
-    depth = skull + 0.32 * np.exp(-0.5 * ((x / 0.16) ** 2 + ((y - 0.5) / 0.25) ** 2))
+    depth = relief(x, y)
     zero, neck_y = np.zeros_like(x), y - 1.9
     moves = {
         "x": (mask, zero),

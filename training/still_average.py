@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from training import backbone, still_split, stills
-from training.backbone_run import Plan, Run
+from training.backbone_plan import Plan
+from training.backbone_run import Run
 
 
 def average(folders: Sequence[Path]) -> Run:

@@ -13,7 +13,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from smile.regions import GRID
 from training import parallel, precision
-from training.backbone_run import Plan, loss
+from training.backbone_plan import Plan
+from training.still_loss import Labels, loss
 from training.still_network import FrameHead, StillNetwork
 
 VIEWS = 8192
@@ -44,7 +45,7 @@ def fit(
         for picked in torch.randperm(len(maps), generator=generator).to(device).split(BATCH):
             optimiser.zero_grad()
             age_logits, gender_logits = head(maps[picked])
-            loss(age_logits, gender_logits, age[picked], gender[picked], plan).backward()
+            loss(age_logits, gender_logits, Labels.of(age[picked], gender[picked], plan), plan).backward()
             optimiser.step()
             schedule.step()
     network.head.load_state_dict(head.state_dict())

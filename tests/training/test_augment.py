@@ -43,6 +43,23 @@ def test_views_stay_on_the_face() -> None:
     assert np.corrcoef(mean.ravel(), symmetric.ravel())[0, 1] > 0.95
 
 
+def test_a_turned_head_keeps_its_eyes_in_place() -> None:
+    """However it is turned, both eyes stay where the aligner puts them; the nose between them does not, and never is
+    anything torn: neighbours in the turned picture were close together before."""
+    at = np.indices((stills.STORED_PX,) * 2).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    eye_y, eye_x = np.array(alignment.LEFT_EYE_PX[::-1], int) + stills.MARGIN_PX
+    moved = []
+    for _ in range(40):
+        came_from = augment.turn(np.dstack([at[1], at[0], at[0]]), rng).astype(int)
+        for x in (eye_x, eye_x + int(alignment.EYE_DISTANCE_PX)):
+            assert np.abs(came_from[eye_y, x, :2] - (x, eye_y)).max() <= 2
+        moved.append(came_from[eye_y + 20, 64, 0] - 64)
+        inside = came_from[stills.MARGIN_PX : -stills.MARGIN_PX, stills.MARGIN_PX : -stills.MARGIN_PX]
+        assert max(np.abs(np.diff(inside, axis=axis)).max() for axis in (0, 1)) < 16
+    assert min(moved) < -5 and max(moved) > 5
+
+
 @pytest.mark.parametrize("degrade", [augment.blur, augment.compress, augment.record])
 def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
     """Blur and codec remove fine detail on average, and nothing is shifted away."""

@@ -13,7 +13,9 @@ from torch.nn.functional import cosine_similarity
 from networks import checkpoint
 from networks.backbone import Backbone
 from training import backbone, muon, precision, still_average, still_batches, stills
-from training.backbone_run import Plan, Run, label_distribution, loss
+from training.backbone_plan import Plan
+from training.backbone_run import Run
+from training.still_loss import Labels, label_distribution, loss, mix
 from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
 
 TINY = Plan(images=16, batch=4, sizes=((0.0, 48), (0.5, 64)))
@@ -54,9 +56,22 @@ def test_the_loss_is_least_at_the_truth() -> None:
     other = (label_distribution(age + 10, Plan()) + 1e-30).log()
     female, male = torch.tensor([[-2.0, 2.0]]), torch.tensor([[2.0, -2.0]])
     assert expected_age(logits).item() == pytest.approx(30, abs=0.05)
-    best = loss(logits, female, age, gender, Plan())
-    assert best < loss(other, female, age, gender, Plan())
-    assert best < loss(logits, male, age, gender, Plan())
+    labels = Labels.of(age, gender, Plan())
+    best = loss(logits, female, labels, Plan())
+    assert best < loss(other, female, labels, Plan())
+    assert best < loss(logits, male, labels, Plan())
+
+
+def test_mixing_treats_labels_as_images() -> None:
+    """Where an image's brightness is its age, it still is after mixing; about the share that was asked for is mixed."""
+    age = torch.arange(20.0, 84.0)
+    frames = age.to(torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 4, 4, 3)
+    mixed, labels = mix(frames, Labels.of(age, torch.arange(64) % 2, Plan()), Plan(mixed=0.5))
+    torch.testing.assert_close(mixed, labels.age.reshape(-1, 1, 1, 1).expand(-1, 4, 4, 3))
+    for probabilities in (labels.years, labels.gender):
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(64))
+    assert 16 < int((labels.age != age).sum()) < 48
+    assert torch.equal(mix(frames, Labels.of(age, torch.arange(64) % 2, Plan()), Plan(mixed=0.0))[1].age, age)
 
 
 def test_one_cycle() -> None:
@@ -177,7 +192,8 @@ def test_convolutions_without_a_head_are_given_one_that_suits_them(data: stills.
     def error() -> float:
         with torch.inference_mode():
             answers = run.network.eval()(torch.from_numpy(crops))
-            return float(loss(*answers, torch.from_numpy(data.age[rows]), torch.from_numpy(data.gender[rows]), TINY))
+            labels = Labels.of(torch.from_numpy(data.age[rows]), torch.from_numpy(data.gender[rows]), TINY)
+        return float(loss(*answers, labels, TINY))
 
     at_first = error()
     backbone.fit_head(run, data, PARTS)
@@ -229,7 +245,7 @@ def test_shards_give_the_gradient_of_the_batch(monkeypatch) -> None:
     gradients = []
     for run in (whole, halved):
         run.network.head.drop.p = 0.0
-        run.plan = replace(TINY, rate=0.0, clip=1e9)
+        run.plan = replace(TINY, rate=0.0, clip=1e9, mixed=0.0)
         run.step(frames, age, gender)
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in run.network.parameters()]))
     assert torch.cosine_similarity(*gradients, dim=0) > 0.9999
