@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.backbone import Backbone
+from smile import alignment
 from smile.tensors import GENDERS
 from training import precision, still_split, stills
 from training.backbone import RUN
@@ -35,6 +36,8 @@ SMALL_PX = 60
 DARKENING = 0.2
 DISC_RADIUS_PX = 2.2
 QUANTISER = 40
+TURN_DEGREES, CAMERA = 40.0, 5.0
+"""Yaw, and distance of the camera in distances of the eyes."""
 
 
 def blurred(crops: Images) -> Images:
@@ -83,11 +86,31 @@ def small(crops: Images) -> Images:
     )
 
 
+def turned(crops: Images) -> Images:
+    """Seen from the side and aligned by the eyes again, which makes it larger: a plane in perspective, not the
+    augmentation's head without one."""
+    yaw, unit = np.deg2rad(TURN_DEGREES), alignment.EYE_DISTANCE_PX
+    left = np.array(alignment.LEFT_EYE_PX)
+    to_plane = np.array([[1 / unit, 0, -left[0] / unit - 0.5], [0, 1 / unit, -left[1] / unit], [0, 0, 1]])
+    seen = np.array([[np.cos(yaw), 0, 0], [0, 1, 0], [np.sin(yaw) / CAMERA, 0, 1]])
+    eyes = [point[:2] / point[2] for point in (seen @ (x, 0, 1) for x in (-0.5, 0.5))]
+    back = np.vstack([alignment.similarity(*eyes), (0, 0, 1)])
+    centres = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # cv2 counts from pixel centres
+    whole = np.linalg.inv(centres) @ back @ seen @ to_plane @ centres
+    return np.stack(
+        [
+            np.asarray(cv2.warpPerspective(crop, whole, crop.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
+            for crop in crops
+        ]
+    )
+
+
 CORRUPTIONS: dict[str, Callable[[Images], Images]] = {
     "blurred": blurred,
     "recompressed": recompressed,
     "darkened": darkened,
     "small": small,
+    "turned": turned,
 }
 
 

@@ -156,7 +156,7 @@ def _stills(report: Report) -> str:
     if stills is None:
         return "## Single stills of the test part\n\nNot measured for this backbone.\n"
     rows = ["| Stills | n | MAE | Bias | Accuracy % |", "|---|---|---|---|---|"]
-    for name in ("clean", "blurred", "recompressed", "darkened", "small"):
+    for name in ("clean", *report["clips"]["corrupted"]):
         found = stills[name]
         low, high = found["mae_interval"]
         rows.append(

@@ -20,6 +20,15 @@ def test_a_corruption_changes_pixels_but_not_who_is_who(name: str) -> None:
     assert alike.argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
+def test_a_turned_face_keeps_its_eyes_in_place() -> None:
+    """Both eyes stay where the aligner puts them, and the face becomes taller by the cosine that it loses in width."""
+    at = np.indices((96, 96)).astype(np.uint8)
+    came_from = evaluate_stills.turned(np.dstack([at[1], at[0], at[0]])[None])[0].astype(int)
+    for x in (24, 72):
+        assert np.abs(came_from[26, x, :2] - (x, 26)).max() <= 1
+    assert came_from[86, 48, 1] - 26 == pytest.approx(60 * np.cos(np.deg2rad(evaluate_stills.TURN_DEGREES)), rel=0.03)
+
+
 def test_wilson_interval() -> None:
     """The textbook interval of 81 out of 263, and a bound that never leaves [0, 1]."""
     assert evaluate_stills.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
