@@ -45,6 +45,7 @@ from training import (
     weights_plan,
 )
 from training.datasets import Clip
+from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
 from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
@@ -104,7 +105,7 @@ class Weights:
         draft = self.out / "draft_repository"
         self.export(draft)
         self.answer_as_shipped(evaluation, draft)
-        report = evaluation.report(self._still_report(), size_of(draft), self._provenance())
+        report = evaluation.report(still_report(self.material.backbone), size_of(draft), self._provenance())
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
         self._card.write_text(card.to_json() + "\n")
@@ -206,13 +207,6 @@ class Weights:
     def _card(self) -> Path:
         return self.out / "release" / "card.json"
 
-    def _still_report(self) -> dict[str, Any] | None:
-        """The backbone's own evaluation on test stills, where it was made of these weights."""
-        path = self.material.backbone.parent / "evaluation_test.json"
-        if path.exists() and path.stat().st_mtime >= (self.material.backbone / checkpoint.WEIGHTS).stat().st_mtime:
-            return json.loads(path.read_text())
-        return None
-
     def _provenance(self) -> dict[str, Any]:
         heads = {trait: provenance_of(self.out / "heads" / trait) for trait in TRAITS}
         kept = ("epochs", "best_epoch", "selection", "seconds", "features")
@@ -245,13 +239,21 @@ def _train(config: RunConfig) -> None:
     train.run(config, *_loaded)
 
 
+def still_report(backbone: Path) -> dict[str, Any] | None:
+    """The backbone's own evaluation on test stills, where it was made of these weights and holds every corruption."""
+    path = backbone.parent / "evaluation_test.json"
+    if not path.exists() or path.stat().st_mtime < (backbone / checkpoint.WEIGHTS).stat().st_mtime:
+        return None
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report if report.keys() >= CORRUPTIONS.keys() else None
+
+
 def finish_backbone(directory: Path) -> None:
     """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
     path = directory / checkpoint.CONFIG
     if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
         python("training.backbone", "--folder", str(directory.parent))
-    report = directory.parent / "evaluation_test.json"
-    if not report.exists() or report.stat().st_mtime < (directory / checkpoint.WEIGHTS).stat().st_mtime:
+    if still_report(directory) is None:
         python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
 
 

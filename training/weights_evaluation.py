@@ -27,6 +27,7 @@ SINGLE_FACE = (
 MIN_DECADE = 100
 """Samples of a decade from which on its coverage is judged."""
 Report = dict[str, Any]
+_PARTS = (EXACT, *(CORRUPTED.format(part=EXACT, corruption=name) for name in CORRUPTIONS))
 
 
 class Evaluation:
@@ -44,7 +45,7 @@ class Evaluation:
 
     @property
     def has_exact(self) -> bool:
-        return (self.folder / f"{EXACT}.npz").exists()
+        return all((self.folder / f"{part}.npz").exists() for part in _PARTS)
 
     def answer_exactly(
         self,
@@ -53,9 +54,9 @@ class Evaluation:
         gender: InterpreterNetwork,
         single: FrameAnswers,
     ) -> None:
-        """Write the answers to the test smiles, corrupted ones first: the file of the clean ones is the last."""
+        """Write the answers to the test smiles, as they are and corrupted."""
         row_of = {str(key): row for row, key in enumerate(self.data.keys)}
-        for part in (*(CORRUPTED.format(part=EXACT, corruption=name) for name in CORRUPTIONS), EXACT):
+        for part in _PARTS:
             clips = sorted(features.part(part), key=lambda clip: row_of[clip.subject])
             found: dict[str, list[float]] = {name: [] for name in ("age", "female", "age_gap", "frame_gap")}
             frames: dict[str, list[float]] = {name: [] for name in ("frame_age", "frame_female", "frame_sd")}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from networks import checkpoint
 from networks.backbone import Backbone
 from smile.card import AgeInterval, Card
 from smile.regions import REGIONS
@@ -20,6 +22,7 @@ from training.model_card import key_numbers, markdown
 from training.siam_weights import scores
 from training.still_network import FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
+from training.weights import still_report
 from training.weights_evaluation import Evaluation, targets
 
 COUNT = 400
@@ -196,3 +199,19 @@ def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
     assert f"| darkened | 4 | {stills['darkened']['mae']:.2f}" in markdown(found, card)
     assert key_numbers(found)["stills"] == stills["clean"]
     assert key_numbers(found)["backbone_views"] == 123
+
+
+def test_an_evaluation_of_stills_without_all_corruptions_is_made_again(tmp_path: Path) -> None:
+    """One that older code wrote, or that is older than the weights, is not taken for that of these weights."""
+    backbone, report = tmp_path / "release", tmp_path / "evaluation_test.json"
+    backbone.mkdir()
+    (backbone / checkpoint.WEIGHTS).touch()
+    assert still_report(backbone) is None
+    whole = {"clean": {}, **{name: {} for name in CORRUPTIONS}}
+    report.write_text(json.dumps(whole))
+    assert still_report(backbone) == whole
+    report.write_text(json.dumps({"clean": {}}))
+    assert still_report(backbone) is None
+    report.write_text(json.dumps(whole))
+    os.utime(report, (0, 0))
+    assert still_report(backbone) is None
