@@ -55,6 +55,13 @@ def excerpts(batch: Batch) -> Batch:
     return batch._replace(place=torch.where(valid, place, 0), frame_count=length)
 
 
+def over_instants(values: Tensor, batch: Batch) -> Tensor:
+    """Mean over the instants of each clip of what belongs to its inputs: (B, U, n) -> (B, n)."""
+    valid = torch.arange(batch.place.shape[1], device=values.device) < batch.frame_count[:, None]
+    times = torch.zeros(values.shape[:2], device=values.device).scatter_add_(1, batch.place, valid.float())
+    return (values * times[..., None]).sum(dim=1) / batch.frame_count[:, None]
+
+
 class Clips(Dataset[int]):
     """Clips by index; `collate` reads them, so that each is copied once, into its place in the batch.
 

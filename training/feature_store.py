@@ -91,10 +91,6 @@ class Features:
         found = self.regions(clip)
         return found, np.arange(len(found))
 
-    def shown_of(self, clip: Clip) -> Clip:
-        """The clip that this one is an excerpt of: here, itself."""
-        return clip
-
     def crops(self, clip: Clip) -> NDArray[np.uint8]:
         """(CROPS, 96, 96, 3) uint8 RGB, evenly spaced over the stretch."""
         return self._details(clip)["crops"]

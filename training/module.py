@@ -17,8 +17,9 @@ from networks.image_cnn import ImageCNN
 from networks.network import InterpreterNetwork, build
 from networks.traits import AgeScale
 from training import standardise
-from training.batches import Batch, BucketedBatches, Clips, excerpts, loader
+from training.batches import Batch, BucketedBatches, Clips, excerpts, loader, over_instants
 from training.optimisation import Optimisation, half_cosine
+from training.still_network import FrameAnswers
 
 SELECTION = "selection"
 """The logged value by which an epoch is chosen; less is better."""
@@ -40,7 +41,7 @@ class TraitModule(pl.LightningModule):
     Args:
         age: mean and standard deviation of the training clips in years; the loss is on the standardised age.
         features: mean and standard deviation of the training features; `release` folds them into the first layer.
-        said: of the training clips by the backbone's own head (training.distil), where the plan has `distillation`.
+        single: what is said of single frames, where the plan has `distillation`.
         training, held_out: what it learns from, and what selects an epoch.
         workers: processes that read batches ahead.
     """
@@ -55,7 +56,7 @@ class TraitModule(pl.LightningModule):
         training: Clips | None = None,
         held_out: Clips | None = None,
         workers: int = 0,
-        said: Tensor | None = None,
+        single: FrameAnswers | None = None,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
@@ -68,7 +69,7 @@ class TraitModule(pl.LightningModule):
         if isinstance(self.network.answer, AgeScale):
             self.network.answer.mean.fill_(age[0])
             self.network.answer.std.fill_(age[1])
-        self._said = said
+        self._single = [single]  # no submodule: it is not trained, and not kept with what is
         self._sums = torch.zeros(3, dtype=torch.float64)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -100,9 +101,11 @@ class TraitModule(pl.LightningModule):
         """Of a batch in training: its labels, or with `distillation` the mixture, genders as probabilities (B, 2)."""
         if not self.optimisation.distillation:
             return batch.target
-        assert self._said is not None
-        said = self._said[batch.rows.cpu()].to(batch.target.device)
+        single = self._single[0]
+        assert single is not None
+        years, genders = single.to(batch.inputs.device)(batch.inputs)
         is_age = isinstance(self.network.answer, AgeScale)
+        said = over_instants(years[..., None] if is_age else genders, batch)
         label = batch.target[:, None].float() if is_age else one_hot(batch.target, said.shape[-1]).float()
         mixture = torch.lerp(label, said, self.optimisation.distillation)
         return mixture[:, 0] if is_age else mixture

@@ -46,8 +46,8 @@ class Optimisation:
         steadiness: weight of the mean squared distance between the answers to a clip and to an excerpt of it
             (training.batches.excerpts), age in standard deviations, gender in probability; the excerpt is learned from
             as well. 0 leaves excerpts out.
-        distillation: share of the target that is what the backbone's own head says of the whole clip (training.distil)
-            instead of the label. The backbone knows its training faces, and
+        distillation: share of the target that is the mean over the instants of what the backbone's own head says of
+            them (training.still_network.FrameAnswers) instead of the label. The backbone knows its training faces, and
             labels alone teach to rely on that; what is said of frames is a function of the features on any face.
     """
 

@@ -50,11 +50,9 @@ class SmileFeatures(Features):
 
     Attributes:
         sequences: by the name of the clip that each is shown as.
-        replayed: the smile that each replay is of, by the name of the replay.
     """
 
     sequences: Mapping[str, Sequence]
-    replayed: Mapping[str, Clip]
 
     def regions(self, clip: Clip) -> NDArray[np.float16]:
         if clip.name not in self.sequences:
@@ -65,9 +63,6 @@ class SmileFeatures(Features):
     def instants(self, clip: Clip) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
         found = self.sequences.get(clip.name)
         return super().instants(clip) if found is None else (found.instants(), found.place)
-
-    def shown_of(self, clip: Clip) -> Clip:
-        return self.replayed.get(clip.name, clip)
 
     @cached_property
     def frame_counts(self) -> dict[str, int]:
@@ -123,17 +118,12 @@ def prepare(
         still_jobs += jobs
         sequences |= found
     _run(still_jobs, _still_features, f"features of {len(sequences)} stills", (backbone,), processes)
-    replayed: dict[str, Clip] = {}
-    for row, path in smiles.get("train", {}).items():
-        whole = _clip(data, row, "train", path)
-        found = _replays(data, row, shown[whole], settings.seed, replays)
-        sequences |= found
-        replayed |= {clip.name: whole for clip in found}
+    for row in smiles.get("train", {}):
+        sequences |= _replays(data, row, folder / "train" / f"{data.keys[row]}.npy", settings.seed, replays)
     clips = tuple(sorted((*shown, *sequences), key=lambda clip: clip.name))
-    dataset = Dataset("simulated smiles and stills of UTKFace", clips, True)
+    whole = Dataset("simulated smiles and stills of UTKFace", clips, True)
     digests = {clip.name: clip.name for clip in shown}
-    by_name = {clip.name: sequence for clip, sequence in sequences.items()}
-    return SmileFeatures(dataset, recipe, folder, digests, {}, by_name, replayed)
+    return SmileFeatures(whole, recipe, folder, digests, {}, {clip.name: found for clip, found in sequences.items()})
 
 
 def _still_sequences(

@@ -31,18 +31,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from networks import checkpoint
-from training import (
-    answers,
-    datasets,
-    distil,
-    epochs,
-    feature_store,
-    precision,
-    predictions,
-    protocol,
-    run_config,
-    standardise,
-)
+from training import answers, datasets, epochs, feature_store, precision, predictions, protocol, run_config, standardise
 from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
@@ -141,10 +130,6 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
     plan = config.optimisation
     ages = np.array([clip.age for clip in sides.training], np.float64)
     frames = config.ablation == "image_cnn"
-    said = None
-    if plan.distillation:
-        single = FrameAnswers.load(Path(config.backbone))
-        said = distil.said_of(features, sides.training, single, config.network.trait)
     module = TraitModule(
         config.network,
         plan,
@@ -154,7 +139,7 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         training,
         held_out,
         config.workers,
-        said,
+        FrameAnswers.load(Path(config.backbone)) if plan.distillation else None,
     )
     trainer = _trainer(config, out)
     last = out / "checkpoints" / epochs.LAST

@@ -64,7 +64,6 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--clips-per-part", type=int, nargs=4, metavar=tuple(part.upper() for part in PARTS))
     parser.add_argument("--stills", type=int, help="training stills learned from without movement")
     parser.add_argument("--views", type=int, help="of each of these stills")
-    parser.add_argument("--replays", type=int, help="of each training smile")
     parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
     parser.add_argument("--epochs", type=int, help="of the first network's heads")
     parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
@@ -80,7 +79,6 @@ def plan(options: argparse.Namespace) -> Plan:
         clips=tuple(options.clips_per_part or whole.clips),
         stills=whole.stills if options.stills is None else options.stills,
         views=options.views or whole.views,
-        replays=whole.replays if options.replays is None else options.replays,
         corrupted=whole.corrupted if options.corrupted is None else options.corrupted,
         optimisation=replace(whole.optimisation, epochs=options.epochs or whole.optimisation.epochs),
     )
