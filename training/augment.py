@@ -1,13 +1,15 @@
 """What real video does to a face, done to aligned stills: pose and scale errors, light, occlusion, blur, compression.
 
 The degradations come in the order of a camera: scene (geometry, occlusion, light), lens (blur), sensor (resolution,
-noise), codec. One image, one random generator, cv2 and numpy only, which release the interpreter lock; `batch` spreads
-a batch over threads. The evaluation's corruptions (training.evaluate_stills) are other ones on purpose.
+noise), codec. One image, one random generator; cv2, numpy and FFmpeg's codecs release the interpreter lock; `batch`
+spreads a batch over threads. The evaluation's corruptions (training.evaluate_stills) are other ones on purpose.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ weights that never saw that were off by 5.7 years instead of 4.8, genders right 
 MAX_TURN_DEGREES = (40.0, 20.0)
 """Yaw, pitch."""
 TURN_STEP_PX = 4
+MACROBLOCK_PX = 16
+"""Side of the blocks that video codecs predict; those of JPEG are half as large."""
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
@@ -194,12 +198,30 @@ def record(image: Image, rng: Rng) -> Image:
 
 
 def compress(image: Image, rng: Rng) -> Image:
-    """JPEG with its block grid anywhere; half of the time deblocked, as H.264 does in its loop."""
-    top, left = rng.integers(0, 8, 2)
-    placed = cv2.copyMakeBorder(image, int(top), 0, int(left), 0, cv2.BORDER_REPLICATE)
-    quality = int(np.exp(rng.uniform(np.log(12), np.log(90))))
-    _, data = cv2.imencode(".jpg", placed, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[top:, left:], np.uint8)
+    """JPEG, or as often a key frame of VP8, which predicts blocks from others and smooths their borders; the grid of
+    its blocks anywhere."""
+    height, width = image.shape[:2]
+    top, left = (int(shift) for shift in rng.integers(0, MACROBLOCK_PX, 2))
+    odd = (top + height) % 2, (left + width) % 2
+    placed = cv2.copyMakeBorder(image, top, odd[0], left, odd[1], cv2.BORDER_REPLICATE)
     if rng.random() < 0.5:
-        image = np.asarray(cv2.bilateralFilter(image, 5, float(rng.uniform(5, 30)), 2.0), np.uint8)
-    return np.ascontiguousarray(image)
+        quality = int(np.exp(rng.uniform(np.log(12), np.log(90))))
+        _, data = cv2.imencode(".jpg", placed, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        placed = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    else:
+        placed = _key_frame(np.asarray(placed, np.uint8), int(rng.integers(10, 64)))
+    return np.ascontiguousarray(placed[top : top + height, left : left + width], np.uint8)
+
+
+def _key_frame(image: Image, quantiser: int) -> Image:
+    """The image through VP8, both sides even in number of pixels; quantiser 0-63, from fine to coarse."""
+    encoder = av.CodecContext.create("libvpx", "w")
+    encoder.height, encoder.width = image.shape[:2]
+    encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuv420p", Fraction(1, 25), 1
+    rate = dict.fromkeys(("crf", "qmin", "qmax"), str(quantiser)) | {"b": "10M"}
+    encoder.options = rate | {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    decoder = av.CodecContext.create("vp8", "r")
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    packets = encoder.encode(frame) + encoder.encode(None)
+    (coded,) = [found for packet in packets for found in decoder.decode(packet)] + decoder.decode(None)
+    return np.asarray(coded.to_ndarray(format="rgb24"), np.uint8)
