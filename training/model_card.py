@@ -77,7 +77,8 @@ def _views(backbone: Report) -> int:
 
 def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
     """The whole model card; the card of `siam` holds the report of training.siam_weights."""
-    parts = [_head(report, card), _data(report), _scores(report), _steadiness(report), _stills(report)]
+    parts = [_head(report, card), _data(report), _scores(report), _steadiness(report)]
+    parts += [_stills(report), _still_clips(report)]
     parts += [
         _slices(report),
         _interval(card.age_interval, report["provenance"]["offset_years"]),
@@ -164,6 +165,19 @@ def _stills(report: Report) -> str:
             f"| {100 * found['gender_accuracy']:.1f} |"
         )
     return "## Single stills of the test part, by the backbone's own head\n\n" + "\n".join(rows) + "\n"
+
+
+def _still_clips(report: Report) -> str:
+    found = report["still_clips"]
+    refused = ", ".join(f"{count} {code}" for code, count in found["refused"].items()) or "none"
+    rows = [_row("all", found)]
+    rows += [_row(f"over ten, {name}", part) for name, part in found["slices"]["gender_over_10"].items()]
+    rows += [_row(f"decade {name}", part) for name, part in found["slices"]["decade"].items()]
+    return (
+        "## Stills of the test part as clips without movement, as shipped\n\n"
+        "Drawn from all of them, whatever their pose; a second of H.264, through the service's own pipeline. "
+        f"Refused: {refused}.\n\n" + _table(rows)
+    )
 
 
 def _slices(report: Report) -> str:

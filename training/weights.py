@@ -187,6 +187,10 @@ class Weights:
         common = ["--repository", str(repository)]
         if not evaluation.shipped.exists():
             python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
+        if not evaluation.still_clips.exists():
+            names = evaluation.list_still_clips(self.material.parts[EXACT], self.plan.seed)
+            source = ["--archive", str(self.material.archive), "--list", str(names)]
+            python("benchmarks.still_clips", *common, *source, "--out", str(evaluation.still_clips))
         if self.videos.is_dir() and not (evaluation.videos / "videos.json").exists():
             python(
                 "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)

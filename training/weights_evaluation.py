@@ -1,6 +1,7 @@
 """The evaluation of a release: answers kept in files, and the report made of them, with every target hit or missed."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ SINGLE_FACE = (
     "single_face_mjpeg.avi",
 )
 """One smile in four files."""
+STILL_CLIPS = 600
+"""Stills of the test part that are shown as clips without movement."""
 MIN_DECADE = 100
 """Samples of a decade from which on its coverage is judged."""
 Report = dict[str, Any]
@@ -41,6 +44,7 @@ class Evaluation:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.data, self.card = folder, data, card
         self.shipped = folder / "shipped.npz"
+        self.still_clips = folder / "still_clips.npz"
         self.videos = folder / "videos"
 
     @property
@@ -119,6 +123,7 @@ class Evaluation:
                 "corrupted": {name: self._corrupted(name, exact) for name in CORRUPTIONS},
                 "slices": sliced(shipped, self.data, interval),
             },
+            "still_clips": self._still_clips(),
             "videos": json.loads(videos.read_text()) if videos.exists() else None,
             "repository_bytes": size,
             "temperature_and_interval": "calibration part",
@@ -128,6 +133,25 @@ class Evaluation:
     def _answers(self, part: str) -> Answers:
         with np.load(self.folder / f"{part}.npz") as found:
             return Answers(found["age"], found["female"], found["rows"])
+
+    def list_still_clips(self, rows: NDArray[np.int64], seed: int) -> Path:
+        """The file that names STILL_CLIPS of the stills in these rows, drawn by `seed`, in the order drawn."""
+        drawn = np.random.default_rng(seed).permutation(np.sort(rows))[:STILL_CLIPS]
+        path = self.still_clips.with_suffix(".txt")
+        path.write_text("".join(f"{name}\n" for name in self.data.names[drawn]))
+        return path
+
+    def _still_clips(self) -> Report:
+        """Score of the stills that were answered as clips, by decade as well, and how many were refused, by code."""
+        row_of = {str(name): row for row, name in enumerate(self.data.names)}
+        rows = np.array([row_of[name] for name in self.still_clips.with_suffix(".txt").read_text().splitlines()])
+        with np.load(self.still_clips) as found:
+            answers, refused = Answers(found["age"], found["female"], rows), found["refused"]
+        answered = answers.picked(refused == "")
+        return score(answered, self.data, self.card.age_interval) | {
+            "refused": dict(Counter(refused[refused != ""].tolist())),
+            "slices": sliced(answered, self.data, self.card.age_interval),
+        }
 
     def _corrupted(self, name: str, clean: Answers) -> Report:
         """Score of the corrupted smiles, and how much worse it is than that of the same smiles clean."""
@@ -178,6 +202,11 @@ def targets(report: Report) -> list[Report]:
         if found["n"] >= MIN_DECADE:
             value = found["coverage"]["value"]
             add(f"coverage at {decade} within 2 points", value, abs(value - 0.9) <= 0.02)
+    still_clips = report["still_clips"]
+    most("stills as clips, shipped: MAE at most 5.5 years", still_clips["mae"]["value"], 5.5)
+    least("stills as clips, shipped: gender accuracy at least 0.92", still_clips["gender_accuracy"]["value"], 0.92)
+    covered = still_clips["coverage"]["value"]
+    add("stills as clips: coverage of the 90 % interval within 2 points", covered, abs(covered - 0.9) <= 0.02)
     _video_targets(report["videos"], most, add)
     most("repository under 40 MB", report["repository_bytes"] / 1e6, 40)
     return rows

@@ -96,6 +96,22 @@ def test_frames_of_a_video_are_told_apart_by_halves(data: Stills, tmp_path: Path
     assert " / ".join(f"{age:.1f}" for age in found["halves"]) in model_card.real_clips(videos)
 
 
+def test_refused_clips_are_counted_and_not_scored(data: Stills, tmp_path: Path) -> None:
+    """Stills are drawn from the rows given, the same for one seed; each answer is scored by the label of its still."""
+    evaluation = Evaluation(tmp_path, data, Card("n", "t", "l", 25.0, INTERVAL))
+    rows = np.arange(100, 200)
+    names = evaluation.list_still_clips(rows, 1).read_text().split()
+    assert sorted(map(int, names)) == list(rows) and names != sorted(names)
+    assert evaluation.list_still_clips(rows[::-1], 1).read_text().split() == names
+    drawn = np.array(names, int)
+    age, refused = data.age[drawn] + 2.0, np.where(drawn % 10 == 0, "no_face", "")
+    age[refused != ""] = np.nan
+    np.savez(evaluation.still_clips, age=age, female=data.gender[drawn] * 1.0, refused=refused)
+    found = evaluation._still_clips()
+    assert found["n"] == 90 and found["refused"] == {"no_face": 10}
+    assert found["mae"]["value"] == 2.0 and found["gender_accuracy"]["value"] == 1.0
+
+
 def report(data: Stills) -> dict:
     """A report as weights_evaluation makes it, of planted answers."""
     exact, frames = answers(data, 4.0, 0.95), answers(data, 4.5, 0.94)
@@ -126,6 +142,8 @@ def report(data: Stills) -> dict:
             },
             "slices": sliced(exact, data, INTERVAL),
         },
+        "still_clips": score(exact, data, INTERVAL)
+        | {"refused": {"no_face": 3}, "slices": sliced(exact, data, INTERVAL)},
         "videos": None,
         "repository_bytes": 12_000_000,
     }
@@ -152,7 +170,16 @@ def test_card_says_what_the_report_says(data: Stills) -> None:
     found = report(data)
     card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
     text = markdown(found, card)
-    for needed in ("non-commercial", "simulated", "Misuse", "UvA-NEMO", "**miss**", "not measured", "| 0-9 |"):
+    for needed in (
+        "non-commercial",
+        "simulated",
+        "Misuse",
+        "UvA-NEMO",
+        "**miss**",
+        "not measured",
+        "| 0-9 |",
+        "3 no_face",
+    ):
         assert needed in text, needed
     other = copy.deepcopy(found)
     other["clips"]["shipped"]["mae"]["value"] = 7.77
