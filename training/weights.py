@@ -97,9 +97,10 @@ class Weights:
 
     def run(self) -> Path:
         """Everything that is not finished; the repository."""
-        features = self.material.features(PARTS[:3])
-        self.train(features)
-        self.calibrate(features)
+        if not self._card.exists():
+            features = self.material.features(PARTS[:3])
+            self.train(features)
+            self.calibrate(features)
         evaluation = Evaluation(self.out / "evaluation", self.material.data, Card.from_json(self._card.read_text()))
         self.answer_exactly(evaluation)
         draft = self.out / "draft_repository"
@@ -145,8 +146,6 @@ class Weights:
     def calibrate(self, features: SmileFeatures) -> None:
         """Offset of the age from the validation smiles, its interval and the temperature from the calibration part,
         and the release with them."""
-        if self._card.exists():
-            return
         tuning, clips = features.part("validation"), features.part("calibration")
 
         def answers(network: InterpreterNetwork, clips: Sequence[Clip]) -> NDArray[np.float64]:
