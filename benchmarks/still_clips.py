@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.backends.inprocess import InProcessBackend
+from service.cli.opening import terminal_without_libraries
 from service.pipeline import Pipeline
 from service.settings import available_cores
 from smile.decoding import Limits
@@ -82,7 +83,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
     names = options.list.read_text().splitlines()
-    np.savez(options.out, **asyncio.run(answer_stills(options.repository, options.archive, names)))
+    with terminal_without_libraries():
+        found = asyncio.run(answer_stills(options.repository, options.archive, names))
+    np.savez(options.out, **found)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ async def opened_predictor(url: str | None, parallel: int | None = None) -> Asyn
             from service import logs
             from service.cli.local import LocalPredictor
 
-            around.enter_context(_terminal_without_libraries())
+            around.enter_context(terminal_without_libraries())
             logs.configure("WARNING")
             predictor = LocalPredictor(settings(), parallel)
         try:
@@ -44,7 +44,7 @@ async def opened_predictor(url: str | None, parallel: int | None = None) -> Asyn
 
 
 @contextmanager
-def _terminal_without_libraries() -> Iterator[None]:
+def terminal_without_libraries() -> Iterator[None]:
     """MediaPipe's C++ writes notes to descriptor 2 that no setting silences, across the bar. On a terminal they go
     nowhere, and Python's standard error alone stays there."""
     if not sys.stderr.isatty():
