@@ -37,7 +37,7 @@ class Plan:
         clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
         stills: training stills learned from without movement. views: of each of them, and as many sequences.
         replays: sequences of each training smile, besides the smile as it is (training.sequences).
-        corrupted: test smiles that are also shown corrupted, in four ways.
+        corrupted: test smiles that are also shown corrupted, in every way of training.evaluate_stills.CORRUPTIONS.
         optimisation: without `steadiness`, which doubles the cost of a step. Compared once, ages of 372 calibration
             smiles and the gap of their halves: six epochs without it 5.18 and 1.86 years, three with a weight of 1 5.50
             and 2.30, three with 10 6.30 and 1.71; the mean of frames 4.95 and 0.47. Without labels, which the backbone

@@ -71,6 +71,12 @@ def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
     assert np.abs(cv2.Laplacian(mean, cv2.CV_64F)).mean() < np.abs(cv2.Laplacian(PLAIN, cv2.CV_64F)).mean()
 
 
+def test_a_key_frame_loses_more_the_coarser_it_is() -> None:
+    """The whole picture comes back from the video codec, near the original where the quantiser is fine."""
+    errors = [np.abs(augment._key_frame(PLAIN, quantiser).astype(int) - PLAIN).mean() for quantiser in (10, 35, 63)]
+    assert 0 < errors[0] < errors[1] < errors[2] and errors[0] < 5
+
+
 def test_an_occlusion_leaves_most_of_the_face() -> None:
     """Something is covered at times, never more than a third of the crop."""
     rng = np.random.default_rng(0)
