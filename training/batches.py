@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from networks.config import NetworkConfig
 from smile.tensors import GENDERS
 from training.datasets import Clip
 from training.feature_store import Features
+from training.still_network import FrameAnswers
 
 BUCKET_BATCHES = 8
 """Clips are sorted by length within so many batches: little padding, and still a random order."""
@@ -27,7 +29,8 @@ class Batch(NamedTuple):
         inputs: (B, U, 9, 2048) float16, the instants that differ; (B, K, 96, 96, 3) uint8 RGB for `image_cnn`.
         place: (B, T) int64, where in `inputs` each instant of the sequence is found; 0 beyond `frame_count`.
         frame_count: (B,) int64; K for `image_cnn`.
-        target: (B,) float32 years, or int64 index of smile.tensors.GENDERS.
+        target: (B,) float32 years, or int64 index of smile.tensors.GENDERS; (B, 2) float32 probabilities of these where
+            they are learned from frames.
         rows: (B,) int64 index into `Clips.clips`.
     """
 
@@ -55,23 +58,24 @@ def excerpts(batch: Batch) -> Batch:
     return batch._replace(place=torch.where(valid, place, 0), frame_count=length)
 
 
-def over_instants(values: Tensor, batch: Batch) -> Tensor:
-    """Mean over the instants of each clip of what belongs to its inputs: (B, U, n) -> (B, n)."""
-    valid = torch.arange(batch.place.shape[1], device=values.device) < batch.frame_count[:, None]
-    times = torch.zeros(values.shape[:2], device=values.device).scatter_add_(1, batch.place, valid.float())
-    return (values * times[..., None]).sum(dim=1) / batch.frame_count[:, None]
-
-
 class Clips(Dataset[int]):
     """Clips by index; `collate` reads them, so that each is copied once, into its place in the batch.
 
     Args:
         frames: how many crops of each clip `image_cnn` sees, evenly spaced; None for all of them. A single one is
             drawn at random, by `rng`: that is what it trains with.
+        single: what is said of single frames, where targets are learned from that. share: of it in the target; the
+            rest is the label.
     """
 
     def __init__(
-        self, features: Features, clips: Sequence[Clip], network: NetworkConfig, frames: int | None = None
+        self,
+        features: Features,
+        clips: Sequence[Clip],
+        network: NetworkConfig,
+        frames: int | None = None,
+        single: FrameAnswers | None = None,
+        share: float = 0.0,
     ) -> None:
         self.clips = tuple(clips)
         self.network = network
@@ -79,6 +83,7 @@ class Clips(Dataset[int]):
         self._features = features
         self.rng = np.random.default_rng(0)
         self._frames = frames
+        self._single, self._share = single, share
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -88,12 +93,19 @@ class Clips(Dataset[int]):
 
     def collate(self, rows: list[int]) -> Batch:
         parts = self._crops(rows) if self.network.ablation == "image_cnn" else self._regions(rows)
-        clips = [self.clips[row] for row in rows]
+        return Batch(*parts, self._target([self.clips[row] for row in rows]), torch.tensor(rows))
+
+    def _target(self, clips: Sequence[Clip]) -> Tensor:
         if self.network.trait == "age":
-            target = torch.tensor([clip.age for clip in clips], dtype=torch.float32)
+            label = torch.tensor([clip.age for clip in clips], dtype=torch.float32)
         else:
-            target = torch.tensor([GENDERS.index(clip.gender) for clip in clips])
-        return Batch(*parts, target, torch.tensor(rows))
+            label = torch.tensor([GENDERS.index(clip.gender) for clip in clips])
+        if self._single is None:
+            return label
+        said = torch.from_numpy(np.stack([self._features.said(clip, self._single) for clip in clips]))
+        if self.network.trait == "age":
+            return torch.lerp(label, said[:, 0], self._share)
+        return torch.lerp(one_hot(label, len(GENDERS)).float(), said[:, 1:], self._share)
 
     def _regions(self, rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         counts = torch.tensor([self.lengths[row] for row in rows])

@@ -28,6 +28,7 @@ from smile.course import SmileCourse, smile_course
 from smile.sampling import FRAME_RATE_HZ
 from smile.tensors import fingerprint
 from training.datasets import Clip, Dataset
+from training.still_network import FrameAnswers
 
 CACHE = Path(".cache/features")
 MAX_SKIPPED = 0.01
@@ -90,6 +91,11 @@ class Features:
         """(U, 9, 2048) float16 features of what differs in the clip, and (T,) where among them each instant is."""
         found = self.regions(clip)
         return found, np.arange(len(found))
+
+    def said(self, clip: Clip, single: FrameAnswers) -> NDArray[np.float32]:
+        """Mean over the instants of what is said of each alone: (3,), age in years, probabilities of (male, female)."""
+        instants, place = self.instants(clip)
+        return np.asarray(single.table(instants)[place].mean(axis=0))
 
     def crops(self, clip: Clip) -> NDArray[np.uint8]:
         """(CROPS, 96, 96, 3) uint8 RGB, evenly spaced over the stretch."""

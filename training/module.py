@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss, one_hot
+from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -17,9 +17,8 @@ from networks.image_cnn import ImageCNN
 from networks.network import InterpreterNetwork, build
 from networks.traits import AgeScale
 from training import standardise
-from training.batches import Batch, BucketedBatches, Clips, excerpts, loader, over_instants
+from training.batches import Batch, BucketedBatches, Clips, excerpts, loader
 from training.optimisation import Optimisation, half_cosine
-from training.still_network import FrameAnswers
 
 SELECTION = "selection"
 """The logged value by which an epoch is chosen; less is better."""
@@ -41,7 +40,6 @@ class TraitModule(pl.LightningModule):
     Args:
         age: mean and standard deviation of the training clips in years; the loss is on the standardised age.
         features: mean and standard deviation of the training features; `release` folds them into the first layer.
-        single: what is said of single frames, where the plan has `distillation`.
         training, held_out: what it learns from, and what selects an epoch.
         workers: processes that read batches ahead.
     """
@@ -56,7 +54,6 @@ class TraitModule(pl.LightningModule):
         training: Clips | None = None,
         held_out: Clips | None = None,
         workers: int = 0,
-        single: FrameAnswers | None = None,
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
@@ -69,7 +66,6 @@ class TraitModule(pl.LightningModule):
         if isinstance(self.network.answer, AgeScale):
             self.network.answer.mean.fill_(age[0])
             self.network.answer.std.fill_(age[1])
-        self._single = [single]  # no submodule: it is not trained, and not kept with what is
         self._sums = torch.zeros(3, dtype=torch.float64)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -97,19 +93,6 @@ class TraitModule(pl.LightningModule):
             return mse_loss(output.float(), answer.standardise(target))
         return cross_entropy(output.float(), target)
 
-    def _target(self, batch: Batch) -> Tensor:
-        """Of a batch in training: its labels, or with `distillation` the mixture, genders as probabilities (B, 2)."""
-        if not self.optimisation.distillation:
-            return batch.target
-        single = self._single[0]
-        assert single is not None
-        years, genders = single.to(batch.inputs.device)(batch.inputs)
-        is_age = isinstance(self.network.answer, AgeScale)
-        said = over_instants(years[..., None] if is_age else genders, batch)
-        label = batch.target[:, None].float() if is_age else one_hot(batch.target, said.shape[-1]).float()
-        mixture = torch.lerp(label, said, self.optimisation.distillation)
-        return mixture[:, 0] if is_age else mixture
-
     def _steady(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of excerpts of the clips, and their distance from the answers to the whole."""
         part = self(excerpts(batch))
@@ -120,7 +103,6 @@ class TraitModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         output = self(batch)
-        batch = batch._replace(target=self._target(batch))
         loss = self.loss(output, batch.target)
         if self.optimisation.steadiness:
             of_excerpts, distance = self._steady(output, batch)

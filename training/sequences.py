@@ -39,6 +39,18 @@ class Sequence(NamedTuple):
         """(U, 9, 2048) float16."""
         return np.stack([_mapped(self.files[file])[row] for file, row in self.rows])
 
+    def said(self) -> NDArray[np.float32]:
+        """(T, 3) float32, by the files beside those of the features (`beside`)."""
+        return np.stack([_whole(beside(self.files[file]))[row] for file, row in self.rows])[self.place]
+
+
+def beside(features: Path) -> Path:
+    """Where it is kept what the backbone's own head says of each row of a features file.
+
+    (n, 3) float32, age in years and probabilities of (male, female): mean of the crop's answer and its mirror image's.
+    """
+    return features.with_suffix(".said.npy")
+
 
 def of_stills(before: Path, after: Path, row: int, rng: np.random.Generator | None) -> Sequence:
     """Two views of one still, one after the other; the same file where the still has one view.
@@ -70,3 +82,8 @@ def _length(rng: np.random.Generator) -> int:
 @lru_cache(maxsize=256)
 def _mapped(path: Path) -> NDArray[np.float16]:
     return np.load(path, mmap_mode="r")
+
+
+@lru_cache(maxsize=16_384)
+def _whole(path: Path) -> NDArray[np.float32]:
+    return np.load(path)

@@ -7,7 +7,9 @@ goes the other way, so that released convolutions can be trained further.
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -149,6 +151,11 @@ class FrameAnswers(nn.Module):
         age, gender = self.head(means.permute(0, 3, 1, 2))
         shape = regions.shape[:-2]
         return expected_age(age).reshape(shape), gender.float().softmax(dim=1).reshape(*shape, len(GENDERS))
+
+    def table(self, regions: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(n, 9, 2048) -> (n, 3) float32: age in years, probabilities of (male, female)."""
+        years, genders = self(torch.from_numpy(np.array(regions)))
+        return np.column_stack([years.numpy(), genders.numpy()])
 
 
 def save_head(head: FrameHead, path: Path) -> None:

@@ -117,9 +117,10 @@ def readable(sides: Sides, features: Features) -> Sides:
 
 
 def _clips(config: RunConfig, features: Features, sides: Sides) -> tuple[Clips, Clips, Clips]:
-    network = config.network
+    network, share = config.network, config.optimisation.distillation
+    single = FrameAnswers.load(Path(config.backbone)) if share else None
     return (
-        Clips(features, sides.training, network, frames=1),
+        Clips(features, sides.training, network, frames=1, single=single, share=share),
         Clips(features, sides.validation, network, frames=VALIDATION_FRAMES),
         Clips(features, sides.test, network),
     )
@@ -139,7 +140,6 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         training,
         held_out,
         config.workers,
-        FrameAnswers.load(Path(config.backbone)) if plan.distillation else None,
     )
     trainer = _trainer(config, out)
     last = out / "checkpoints" / epochs.LAST

@@ -1,17 +1,22 @@
 """Heads that learn from what the backbone's own head says of single frames."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from networks.config import NetworkConfig, Trait
-from training.batches import Batch
+from training.batches import Clips
+from training.datasets import Clip, Dataset
+from training.feature_store import Features, Recipe
 from training.module import TraitModule
 from training.optimisation import Optimisation
 from training.run_config import ConfigError, from_dict
 from training.still_network import FrameAnswers, FrameHead
 
 NARROW = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
-LENGTHS = (5, 3)
+LENGTHS = {"a": 5, "b": 3}
 
 
 @pytest.fixture(scope="module")
@@ -20,50 +25,53 @@ def single() -> FrameAnswers:
     return FrameAnswers(FrameHead(), 0.5)
 
 
-def batch(trait: Trait) -> Batch:
-    """A clip of five instants, the first one twice, and one of three, with padding of which a head could say much."""
-    inputs = torch.randn(2, 5, 9, 2048, generator=torch.Generator().manual_seed(1)).half()
-    target = torch.tensor([100.0, 8.0]) if trait == "age" else torch.tensor([1, 0])
-    place = torch.tensor([[0, 0, 2, 1, 4], [2, 1, 3, 0, 0]])
-    return Batch(inputs, place, torch.tensor(LENGTHS), target, torch.arange(2))
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Features:
+    """A woman of a hundred years in five instants, a boy of eight in three."""
+    folder = tmp_path_factory.mktemp("features")
+    rng = np.random.default_rng(1)
+    for name, length in LENGTHS.items():
+        np.save(folder / f"{name}.npy", rng.normal(size=(length, 9, 2048)).astype(np.float16))
+    people = (("a", 100, "female"), ("b", 8, "male"))
+    clips = tuple(Clip(name, Path(name), name, age, gender, "posed") for name, age, gender in people)
+    return Features(Dataset("two", clips), Recipe("", "", ""), folder, {name: name for name in LENGTHS}, {})
 
 
-def module(trait: Trait, share: float, single: FrameAnswers) -> TraitModule:
-    return TraitModule(NetworkConfig(trait, "full", **NARROW), Optimisation(distillation=share), 0, single=single)
+def taught(features: Features, trait: Trait, single: FrameAnswers | None, share: float) -> Clips:
+    network = NetworkConfig(trait, "full", **NARROW)
+    return Clips(features, features.whole.clips, network, single=single, share=share)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_target_lies_between_label_and_frames(single: FrameAnswers, share: float) -> None:
-    """At a share of the way from the label to the mean over the instants of the clip, not over its padding."""
-    frames = batch("age").sequences()
-    said = [single(frames[row, :length]) for row, length in enumerate(LENGTHS)]
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_target_lies_between_label_and_frames(features: Features, single: FrameAnswers, share: float) -> None:
+    """At a share of the way from the label to the mean of what is said of the instants of the clip."""
+    said = [single(torch.from_numpy(np.array(features.regions(clip)))) for clip in features.whole.clips]
     years = torch.stack([age.mean() for age, _ in said])
     genders = torch.stack([gender.mean(dim=0) for _, gender in said])
-    found = module("age", share, single)._target(batch("age"))
+    found = taught(features, "age", single, share).collate([0, 1]).target
     assert torch.allclose(found, (1 - share) * torch.tensor([100.0, 8.0]) + share * years, atol=1e-3)
-    found = module("gender", share, single)._target(batch("gender"))
+    found = taught(features, "gender", single, share).collate([0, 1]).target
     labels = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    wanted = (1 - share) * labels + share * genders if share else torch.tensor([1, 0])
-    assert torch.allclose(found.float(), wanted.float(), atol=1e-5)
+    assert torch.allclose(found, (1 - share) * labels + share * genders, atol=1e-5)
 
 
 @pytest.mark.parametrize("trait", ["age", "gender"])
-def test_a_network_comes_to_say_what_the_frames_say(trait: Trait, single: FrameAnswers) -> None:
+def test_a_network_comes_to_say_what_the_frames_say(features: Features, trait: Trait, single: FrameAnswers) -> None:
     """After as many steps its answers are nearer to them than those of a network that learned the labels."""
     drops = {f"{name}_dropout": 0.0 for name in ("fc1", "lstm", "relation", "estimator")}
+    frames = taught(features, trait, single, 1.0).collate([0, 1])
     distances = []
-    for share in (0.0, 1.0):
-        plan = Optimisation(rate=3e-3, distillation=share)
-        made = TraitModule(NetworkConfig(trait, "full", **NARROW, **drops), plan, 0, (40.0, 20.0), single=single)
+    for batch in (taught(features, trait, None, 0.0).collate([0, 1]), frames):
+        made = TraitModule(NetworkConfig(trait, "full", **NARROW, **drops), Optimisation(rate=3e-3), 0, (40.0, 20.0))
         made.log = lambda *_, **__: None  # type: ignore[assignment]
         optimiser = made.configure_optimizers()
         for _ in range(200):
             optimiser.zero_grad()
-            made.training_step(batch(trait), 0).backward()
+            made.training_step(batch, 0).backward()
             optimiser.step()
         with torch.inference_mode():
-            answers = made.network.answer(made(batch(trait)).float())
-        distances.append(float((answers - module(trait, 1.0, single)._target(batch(trait))).abs().mean()))
+            answers = made.network.answer(made(batch).float())
+        distances.append(float((answers - frames.target).abs().mean()))
     assert distances[1] < distances[0] / 2
 
 

@@ -16,7 +16,7 @@ from training import simulated_clips, simulated_features, stills
 from training.evaluate_stills import predict
 from training.simulated_clips import Settings
 from training.simulated_features import HELD_OUT, STILL
-from training.still_network import FrameAnswers, FrameHead
+from training.still_network import HEAD, FrameAnswers, FrameHead, save_head
 from training.stills import Stills
 
 FACE = np.ascontiguousarray(astronaut()[0:300, 80:380])
@@ -110,11 +110,17 @@ def test_more_stills_are_the_same_and_others(data: Stills) -> None:
 def test_features_are_kept_and_single_frames_answer_as_on_stills(
     data: Stills, clips: dict[int, Path], tmp_path: Path
 ) -> None:
-    """The backbone's own head answers from cached features as from the crops; a still is shown in all its views."""
+    """The backbone's own head answers from cached features as from the crops, and what is learned from is told its
+    answers to the mirrored crops too; a still is shown in all its views."""
     torch.manual_seed(0)
     backbone = Backbone().eval()
     backbone.feature_scale.fill_(1.7)
     checkpoint.save(backbone, tmp_path / "backbone")
+    head = FrameHead().eval()
+    with torch.no_grad():  # random features are huge, and a saturated softmax shows nothing
+        for layer in (head.age, head.gender):
+            layer.weight.mul_(0.01)
+    save_head(head, tmp_path / "backbone" / HEAD)
     found = simulated_features.prepare(
         data,
         {"test": clips, "train": clips},
@@ -129,18 +135,20 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     (clip,), (held_out,), stills = found.part("test"), found.part(HELD_OUT), found.part(STILL)
     assert (clip.age, clip.gender) == (47, "female") and [(one.age, one.gender) for one in stills] == [(30, "male")] * 3
     with np.load(clips[0]) as arrays:
-        crops = arrays["crops"][:4]
-    head = FrameHead().eval()
-    with torch.no_grad():  # random features are huge, and a saturated softmax shows nothing
-        for layer in (head.age, head.gender):
-            layer.weight.mul_(0.01)
+        crops = arrays["crops"]
     age, gender = predict(backbone, head, crops)
-    years, genders = FrameAnswers(head, 1.7)(torch.from_numpy(found.regions(clip)[:4].copy()))
+    single = FrameAnswers(head, 1.7)
+    years, genders = single(torch.from_numpy(found.regions(clip).copy()))
     assert np.allclose(years, age, atol=0.05) and np.allclose(genders, gender, atol=0.005)
+    assert np.allclose(found.said(clip, single), [age.mean(), *gender.mean(axis=0)], atol=0.05)
     shown = [found.regions(still) for still in stills]
     assert len(np.unique(np.concatenate(shown), axis=0)) == 3
     assert [len(sequence) for sequence in shown] == [found.frame_counts[still.name] for still in stills]
     whole, *replayed = sorted(found.part("train"), key=lambda clip: clip.name)
+    mirrored, _ = predict(backbone, head, np.ascontiguousarray(crops[:, :, ::-1]))
+    assert abs(mirrored.mean() - age.mean()) > 0.2
+    assert abs(found.said(whole, single)[0] - (age.mean() + mirrored.mean()) / 2) < 0.05
+    assert all(len(found.said(still, single)) == 3 for still in stills)
     assert len(replayed) == 2 and {one.subject for one in replayed} == {whole.subject}
     for one in replayed:
         assert len(found.regions(one)) == found.frame_counts[one.name]
