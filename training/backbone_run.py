@@ -100,8 +100,8 @@ class Run:
             found = {f"layers.{name}": tensor for name, tensor in unfold(released, frames).layers.state_dict().items()}
             if (path / HEAD).exists():
                 found |= {f"head.{name}": tensor for name, tensor in load_head(path / HEAD).state_dict().items()}
-            self.begun = f"further from {released.config.source}"
             provenance = json.loads((path / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
+            self.begun = provenance.get("begun", f"further from {released.config.source}")
             self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
         else:
             state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)

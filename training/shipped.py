@@ -46,7 +46,7 @@ def write(folder: Path, repository: Path = REPOSITORY) -> Path:
     found = {tensor.name: numpy_helper.to_array(tensor).astype(np.float32) for tensor in model.graph.initializer}
     try:
         card = Card.from_json({entry.key: entry.value for entry in model.metadata_props}[METADATA_CARD])
-        network = Backbone(BackboneConfig(source=f"{card.name}, trained on {card.trained_on}"))
+        network = Backbone(BackboneConfig(source=f"a release of {card.name}"))
         network.load_state_dict({name: torch.from_numpy(found[name].copy()) for name in network.state_dict()})
     except (KeyError, RuntimeError) as error:
         raise NotShipped(f"{graph} holds other weights than a backbone's: {error}") from error

@@ -144,7 +144,8 @@ def test_a_run_that_goes_further_sees_other_views(data: stills.Stills) -> None:
 
 
 def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
-    """Its convolutions compute the released map, its head is the one beside; what it had seen before is counted."""
+    """Its convolutions compute the released map, its head is the one beside; what it had seen before is counted, and
+    what its own run had begun with is what this one has."""
     torch.manual_seed(3)
     released = Backbone()
     checkpoint.save(released, tmp_path, {"images_seen": 5, "images_seen_before": 2})
@@ -158,6 +159,9 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     other = Run.start(TINY, torch.device("cpu"))
     other.warm_start(tmp_path / "state.pt", frames)
     assert other.begun == run.begun
+    checkpoint.save(released, tmp_path, {"begun": "from scratch"})
+    other.warm_start(tmp_path, frames)
+    assert other.begun == "from scratch"
     assert torch.equal(run.network.head.age.weight, head.age.weight)
     with torch.no_grad():
         for network in (run.network, run.average, *run.replicas):
