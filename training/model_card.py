@@ -63,6 +63,7 @@ def key_numbers(report: Report) -> Report:
         "steadiness": clips["steadiness"],
         "slices": {kind: clips["slices"][kind] for kind in ("decade", "gender", "race_label")},
         "stills": report["stills"]["clean"] if report["stills"] else None,
+        "still_clips": {name: found for name, found in report["still_clips"].items() if name != "slices"},
         VIEWS: _views(report["provenance"]["backbone"]),
         "targets_missed": [row["target"] for row in report["targets"] if row["hit"] is False],
         "split": report["provenance"]["split"],

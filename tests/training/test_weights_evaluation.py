@@ -185,6 +185,7 @@ def test_card_says_what_the_report_says(data: Stills) -> None:
     other["clips"]["shipped"]["mae"]["value"] = 7.77
     assert "7.77" not in text and "7.77" in markdown(other, card)
     assert key_numbers(other)["test_clips"]["mae"]["value"] == 7.77
+    assert key_numbers(other)["still_clips"]["refused"] == {"no_face": 3}
 
 
 def test_the_card_has_a_section_on_siam(data: Stills) -> None:
