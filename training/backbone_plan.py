@@ -42,9 +42,9 @@ class Plan:
     age_error_weight: float = 0.1
     gender_weight: float = 1.5
     gender_smoothing: float = 0.05
-    mixed: float = 0.4
-    mixed_until: float = 0.8
-    beta: float = 0.5
+    mixed: float = 0.7
+    mixed_until: float = 0.85
+    beta: float = 1.0
     averaging: float = 0.99
     clip: float = 5.0
     seed: int = 2018
