@@ -47,8 +47,9 @@ class Optimisation:
             (training.batches.excerpts), age in standard deviations, gender in probability; the excerpt is learned from
             as well. 0 leaves excerpts out.
         distillation: share of the target that is the mean over the instants of what the backbone's own head says of
-            them (training.still_network.FrameAnswers) instead of the label. The backbone knows its training faces, and
-            labels alone teach to rely on that; what is said of frames is a function of the features on any face.
+            them (training.still_network.FrameAnswers), and of what is simulated of their mirror images too, instead of
+            the label. The backbone knows its training faces, and labels alone teach to rely on that; what is said of
+            frames is a function of the features on any face.
     """
 
     rate: float = 1e-4
