@@ -4,6 +4,7 @@ Pictures come from scikit-image's portrait of an astronaut (public domain) or ar
 """
 
 import io
+import os
 import struct
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -316,8 +317,15 @@ def one_frame() -> bytes:
 
 
 def heif_still() -> bytes:
-    """A picture as AVIF, whose container is that of MP4."""
-    return clip_bytes([flat((200, 100, 50), (64, 64))], container="avif", codec="libsvtav1")
+    """A picture as AVIF, whose container is that of MP4.
+
+    Where it may, as root, SVT-AV1 makes the thread that calls it a real-time one, first in, first out. Every thread
+    begun from it would be one too, and those that wait in a loop, as of OpenMP, could keep all cores from the others.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    still = clip_bytes([flat((200, 100, 50), (64, 64))], container="avif", codec="libsvtav1")
+    os.sched_setscheduler(0, policy, priority)
+    return still
 
 
 def playlist(style: str, target: str) -> str:
