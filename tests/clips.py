@@ -323,9 +323,10 @@ def heif_still() -> bytes:
     begun from it would be one too, and those that wait in a loop, as of OpenMP, could keep all cores from the others.
     """
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    still = clip_bytes([flat((200, 100, 50), (64, 64))], container="avif", codec="libsvtav1")
-    os.sched_setscheduler(0, policy, priority)
-    return still
+    try:
+        return clip_bytes([flat((200, 100, 50), (64, 64))], container="avif", codec="libsvtav1")
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def playlist(style: str, target: str) -> str:
