@@ -13,7 +13,6 @@ import io
 import json
 import sys
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +20,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import copies
 from service.backends.base import Arrays, Backend, Model, Network
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import Pipeline
@@ -42,8 +42,6 @@ SHORT = 128
 """Instants of the longest clips that are also sent mirrored and at a tenth of their bit rate: three times the work."""
 LONGEST_S = 12.0
 """Longer videos are left out: they are no smile clips."""
-FAITHFUL = {"crf": "12", "preset": "fast"}
-"""Of the mirrored copy: what the encoder changes shall not be what is measured."""
 
 
 class Recorder:
@@ -138,8 +136,8 @@ async def answer_videos(repository: Path, videos: list[Path], out: Path) -> dict
                 kept = backend.regions
                 entry["halves"] = [await relate(backend, half) for half in (kept[:part], kept[-part:])]
             if entry["frames"] <= SHORT and not rotation:
-                entry["mirrored"], _ = await _read(pipeline, reencoded(video, mirror=True))
-                entry["tenth"], _ = await _read(pipeline, reencoded(video, share=0.1))
+                entry["mirrored"], _ = await _read(pipeline, copies.mirrored(video))
+                entry["tenth"], _ = await _read(pipeline, copies.at_share(video, 0.1))
         except (SmileError, av.FFmpegError) as error:
             print(f"{video.name}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
@@ -154,40 +152,6 @@ async def _read(pipeline: Pipeline, clip: io.BytesIO) -> tuple[dict[str, float],
     """The answer, and by how much the clip had to be turned to stand upright."""
     reading = await pipeline.read(clip)
     return {"age": float(reading.age[0]), "female": float(reading.gender[0, FEMALE])}, reading.video.rotation_deg
-
-
-def reencoded(video: Path, *, mirror: bool = False, share: float | None = None) -> io.BytesIO:
-    """The clip in H.264 again, with its times; mirrored, or at a share of its bit rate. Its display matrix is lost."""
-    target = io.BytesIO()
-    with av.open(str(video)) as source, av.open(target, "w", format="matroska") as container:
-        origin = source.streams.video[0]
-        options = dict(FAITHFUL) if share is None else {"preset": "medium"}
-        stream = container.add_stream("libx264", rate=Fraction(origin.average_rate or 25), options=options)
-        stream.width, stream.height = origin.width // 2 * 2, origin.height // 2 * 2
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio or Fraction(1)
-        stream.codec_context.time_base = Fraction(1, 1000)
-        if share is not None:
-            stream.bit_rate = max(8000, round(share * _bit_rate(video)))
-        for frame in source.decode(origin):
-            pixels = frame.to_ndarray(format="rgb24")[: stream.height, : stream.width]
-            again = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:, ::-1] if mirror else pixels), "rgb24")
-            again.pts = round(float(frame.time or 0.0) * 1000)
-            again.time_base = Fraction(1, 1000)
-            container.mux(stream.encode(again))
-        container.mux(stream.encode(None))
-    target.seek(0)
-    return target
-
-
-def _bit_rate(video: Path) -> float:
-    """Of the picture alone: bytes of its packets over its duration."""
-    size, last = 0, 0.0
-    with av.open(str(video)) as container:
-        for packet in container.demux(container.streams.video[0]):
-            size += packet.size
-            last = max(last, float((packet.pts or 0) * packet.time_base) if packet.time_base else 0.0)
-    return 8 * size / max(last, 0.1)
 
 
 def main() -> None:

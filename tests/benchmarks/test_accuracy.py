@@ -4,11 +4,10 @@ import asyncio
 import shutil
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import answer_crops, answer_videos, reencoded
+from benchmarks.accuracy import answer_crops, answer_videos
 from service.backends.base import NETWORKS
 from service.backends.inprocess import InProcessBackend
 from service.pipeline import Pipeline
@@ -66,19 +65,3 @@ def test_siam_answers_warped_faces_as_the_service_does(videos: Path, tmp_path: P
         return seen.siam.age
 
     assert list(answers) == ["age"] and answers["age"] == pytest.approx([asyncio.run(served())], abs=1e-3)
-
-
-def test_copies_are_mirrored_or_smaller_and_keep_their_times(videos: Path) -> None:
-    """A mirrored copy shows the picture turned over; one at a tenth of the bit rate is much smaller."""
-
-    def first(clip: object) -> tuple[np.ndarray, list[float]]:
-        with av.open(clip) as container:
-            frames = list(container.decode(video=0))
-        return frames[0].to_ndarray(format="rgb24").astype(int), [float(frame.time or 0) for frame in frames]
-
-    original = videos / "face.mp4"
-    picture, times = first(str(original))
-    turned, again = first(reencoded(original, mirror=True))
-    assert np.abs(turned[:, ::-1] - picture).mean() < 4 < np.abs(turned - picture).mean()
-    assert np.allclose(times, again, atol=2e-3)
-    assert len(reencoded(original, share=0.1).getvalue()) < 0.4 * original.stat().st_size
