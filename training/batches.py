@@ -83,7 +83,7 @@ class Clips(Dataset[int]):
         self._features = features
         self.rng = np.random.default_rng(0)
         self._frames = frames
-        self._single, self._share = single, share
+        self.single, self._share = single, share
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -100,9 +100,9 @@ class Clips(Dataset[int]):
             label = torch.tensor([clip.age for clip in clips], dtype=torch.float32)
         else:
             label = torch.tensor([GENDERS.index(clip.gender) for clip in clips])
-        if self._single is None:
+        if self.single is None:
             return label
-        said = torch.from_numpy(np.stack([self._features.said(clip, self._single) for clip in clips]))
+        said = torch.from_numpy(np.stack([self._features.said(clip, self.single) for clip in clips]))
         if self.network.trait == "age":
             return torch.lerp(label, said[:, 0], self._share)
         return torch.lerp(one_hot(label, len(GENDERS)).float(), said[:, 1:], self._share)

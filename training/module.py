@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.checkpoint import checkpoint
@@ -165,6 +165,10 @@ class TraitModule(pl.LightningModule):
         if plan.schedule == "cosine":
             for group in self._groups:
                 group["lr"] = plan.rate * half_cosine(self.current_epoch / plan.epochs)
+        if self.current_epoch >= plan.settled * plan.epochs:
+            for layer in self.modules():
+                if isinstance(layer, nn.BatchNorm1d):
+                    layer.eval()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation

@@ -50,6 +50,10 @@ class Optimisation:
             them (training.still_network.FrameAnswers), and of what is simulated of their mirror images too, instead of
             the label. The backbone knows its training faces, and labels alone teach to rely on that; what is said of
             frames is a function of the features on any face.
+            Fc1 then begins with the directions that it looks at (training.frame_directions).
+        settled: share of the epochs after which batch normalisation takes its running statistics, as it does in
+            answering, instead of those of the batch. Batches are small and of clips of like length: their statistics
+            are other ones, and a network that is exact by them is less so by the running ones.
     """
 
     rate: float = 1e-4
@@ -62,10 +66,12 @@ class Optimisation:
     schedule: Schedule = "plateau"
     steadiness: float = 0.0
     distillation: float = 0.0
+    settled: float = 1.0
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
         check_at_least(self, batch=1, epochs=1, plateau=0, patience=0, weight_decay=0, steadiness=0, distillation=0)
+        check_at_least(self, settled=0)
         if self.distillation > 1:
             raise ValueError(f"distillation is {self.distillation}, a share")
         check_above_zero(self, "rate", "clip")

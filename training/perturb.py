@@ -33,6 +33,7 @@ from training import (
     protocol,
     report,
     run_config,
+    run_record,
     swap_table,
     swaps,
     tables,
@@ -114,8 +115,8 @@ def runs(paths: Sequence[Path]) -> list[Run]:
     methods = {row["method"] for row in printed["rows"]}
     found: list[Run] = []
     for path in paths:
-        itself = path / train.RECORD
-        for file in [itself] if itself.exists() else sorted(path.rglob(train.RECORD)):
+        itself = path / run_record.FILE
+        for file in [itself] if itself.exists() else sorted(path.rglob(run_record.FILE)):
             record = json.loads(file.read_text(encoding="utf-8"))
             values = record["config"]
             wanted = values.get("trait") == printed["trait"] and values.get("ablation") in methods
@@ -144,7 +145,7 @@ def answers(found: Sequence[Run], targets: Sequence[str] = (), donors: Sequence[
     dataset = datasets.read(Path(config.data))
     features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
     split = protocol.load(Path(config.split))
-    if changed := train.changed(found[0].record, features, split):
+    if changed := run_record.changed(found[0].record, features, split):
         raise CannotSwap(f"{', '.join(changed)} changed since {found[0].folder} was trained")
     answered: Answered = {}
     for run in found:

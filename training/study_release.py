@@ -25,7 +25,7 @@ from networks.config import TRAITS
 from networks.network import InterpreterNetwork
 from networks.traits import GenderTemperature
 from smile.card import AgeInterval, Card
-from training import calibrate, datasets, feature_store, predictions, protocol, run_config, train
+from training import calibrate, datasets, feature_store, predictions, protocol, run_config, run_record, train
 from training.predictions import Header, Prediction
 from training.release_parts import CALIBRATION_CLIPS, provenance_of
 from training.run_config import RunConfig
@@ -98,7 +98,7 @@ def _scaled_backbone(directory: Path, crops: NDArray[np.uint8], out: Path) -> fl
 
 
 def _config(study: Path, trait: str, fold: int) -> RunConfig:
-    path = study / "runs" / trait / ABLATION / str(fold) / train.RECORD
+    path = study / "runs" / trait / ABLATION / str(fold) / run_record.FILE
     if not (path.parent / train.PREDICTIONS).exists():
         raise CannotRelease(f"{path.parent} is not a finished run: finish the study, or choose another --fold")
     return run_config.from_dict(json.loads(path.read_text(encoding="utf-8"))["config"], str(path))
@@ -120,8 +120,8 @@ def _crops(config: RunConfig) -> NDArray[np.uint8]:
     dataset = datasets.read(Path(config.data))
     split = protocol.load(Path(config.split))
     features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
-    record = json.loads((Path(config.out) / train.RECORD).read_text(encoding="utf-8"))
-    if changed := train.changed(record, features, split):
+    record = json.loads((Path(config.out) / run_record.FILE).read_text(encoding="utf-8"))
+    if changed := run_record.changed(record, features, split):
         raise CannotRelease(f"{', '.join(changed)} changed since {config.out} was trained")
     clips = train.readable(split.sides(dataset, config.fold), features).training
     chosen = np.unique(np.linspace(0, len(clips) - 1, CALIBRATION_CLIPS).round().astype(int))

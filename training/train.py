@@ -13,14 +13,11 @@ have seen. A finished run is left as it is. In the directory of the run:
 """
 
 import argparse
-import json
 import logging
 import shutil
 import sys
 import time
 import warnings
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,20 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from networks import checkpoint
-from training import answers, datasets, epochs, feature_store, precision, predictions, protocol, run_config, standardise
+from networks.network import InterpreterNetwork
+from training import (
+    answers,
+    datasets,
+    epochs,
+    feature_store,
+    frame_directions,
+    precision,
+    predictions,
+    protocol,
+    run_config,
+    run_record,
+    standardise,
+)
 from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
 from training.feature_store import FeatureError, Features
@@ -42,7 +52,6 @@ from training.run_config import ConfigError, RunConfig
 from training.still_network import HEAD, FrameAnswers
 
 PREDICTIONS = predictions.FILE
-RECORD = "run.json"
 Failure = (
     ConfigError,
     DatasetError,
@@ -77,8 +86,8 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
         features = feature_store.load(dataset, Path(config.backbone), Path(config.cache), config.frame_rate_hz)
     split = split or protocol.load(Path(config.split))
     sides = split.sides(features.whole, config.fold)
-    record = _record(config, features, split)
-    claim(out / RECORD, record)
+    record = run_record.of(config, features, split)
+    run_record.claim(out / run_record.FILE, record)
     if is_finished(config):
         return out / PREDICTIONS
     if config.optimisation.distillation and not (Path(config.backbone) / HEAD).exists():
@@ -141,6 +150,10 @@ def _fit(config: RunConfig, features: Features, sides: Sides, out: Path) -> tupl
         held_out,
         config.workers,
     )
+    if training.single is not None and config.ablation != "holistic":
+        assert isinstance(module.network, InterpreterNetwork)
+        shown = frame_directions.sample(features, sides.training, config.seed)
+        frame_directions.begin(module.network, training.single.head, shown)
     trainer = _trainer(config, out)
     last = out / "checkpoints" / epochs.LAST
     trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=False)
@@ -179,59 +192,6 @@ def _precision(config: RunConfig, on_gpu: bool) -> Any:
     if config.precision != "auto":
         return config.precision
     return "bf16-mixed" if precision.has_bfloat16("cuda" if on_gpu else "cpu") else "32-true"
-
-
-def _record(config: RunConfig, features: Features, split: Split) -> dict[str, Any]:
-    return {
-        "config": config.to_dict(),
-        "commit": run_config.commit(),
-        "data": {
-            "name": features.whole.name,
-            "digest": features.whole.digest,
-            "content": features.content,
-            "skipped": sorted(features.skipped),
-        },
-        "split": split.hash,
-        "features": asdict(features.recipe),
-        "backbone": _source(Path(config.backbone)),
-        "versions": {"torch": torch.__version__, "lightning": version("lightning")},
-    }
-
-
-def changed(record: dict[str, Any], features: Features, split: Split) -> list[str]:
-    """What is not as it was when the run of this record was trained."""
-    data = record["data"]
-    trained = {"data": data["digest"], "content": data.get("content"), **{k: record[k] for k in ("split", "features")}}
-    now = {
-        "data": features.whole.digest,
-        "content": features.content,
-        "split": split.hash,
-        "features": asdict(features.recipe),
-    }
-    return [name for name, value in now.items() if trained[name] != value]
-
-
-def _source(backbone: Path) -> str | None:
-    """Where the weights of the backbone come from, in words; None where its checkpoint has gone."""
-    try:
-        source: str = json.loads((backbone / checkpoint.CONFIG).read_text(encoding="utf-8"))["config"]["source"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return source
-
-
-def claim(path: Path, record: dict[str, Any]) -> None:
-    """Write the record, or see that the one that is there is of the same run. The commit may have moved on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in ("config", "data", "split", "features") if before.get(key) != record.get(key)]
-        if differing:
-            raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
-        return
-    partial = path.with_suffix(f".{time.monotonic_ns()}")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def quiet() -> None:

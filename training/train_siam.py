@@ -33,7 +33,17 @@ from networks.config import WIDTHS
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
 from smile.sampling import FRAME_RATE_HZ
-from training import datasets, epochs, predictions, protocol, run_config, siam_answers, siam_methods, train
+from training import (
+    datasets,
+    epochs,
+    predictions,
+    protocol,
+    run_config,
+    run_record,
+    siam_answers,
+    siam_methods,
+    train,
+)
 from training.datasets import Clip, DatasetError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
@@ -113,7 +123,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         "data": {"name": dataset.name, "digest": dataset.digest},
         "split": split.hash,
     }
-    train.claim(out / train.RECORD, record)
+    run_record.claim(out / run_record.FILE, record)
     if config.is_finished:
         return out / train.PREDICTIONS
     started = time.monotonic()

@@ -52,7 +52,7 @@ class Plan:
     replays: int = 3
     corrupted: int = 400
     optimisation: Optimisation = Optimisation(
-        rate=1e-3, batch=32, epochs=6, patience=6, schedule="cosine", distillation=1.0
+        rate=1e-3, batch=32, epochs=6, patience=6, schedule="cosine", distillation=1.0, settled=0.3
     )
     layers: dict[str, dict[str, Any]] = field(default_factory=lambda: deepcopy(LAYERS))
     seed: int = 2018

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from networks.config import NetworkConfig, Trait
+from smile.tensors import MAP_CHANNELS
+from training import frame_directions
 from training.batches import Clips
 from training.datasets import Clip, Dataset
 from training.feature_store import Features, Recipe
@@ -16,6 +18,7 @@ from training.run_config import ConfigError, from_dict
 from training.still_network import FrameAnswers, FrameHead
 
 NARROW = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
+MEAN = np.full((9, 2048), 0.1, np.float32)
 LENGTHS = {"a": 5, "b": 3}
 
 
@@ -73,6 +76,39 @@ def test_a_network_comes_to_say_what_the_frames_say(features: Features, trait: T
             answers = made.network.answer(made(batch).float())
         distances.append(float((answers - frames.target).abs().mean()))
     assert distances[1] < distances[0] / 2
+
+
+@pytest.mark.parametrize("trait", ["age", "gender"])
+def test_fc1_begins_with_all_that_an_answer_depends_on(features: Features, trait: Trait, single: FrameAnswers) -> None:
+    """What the head says is linear in Fc1's units where there are enough of them, and each does its share."""
+    units = 2 * MAP_CHANNELS
+    made = TraitModule(NetworkConfig(trait, "full", **NARROW | {"fc1": units}), Optimisation(), 0, features=(MEAN, 0.5))
+    before = made.network.dynamics.fc1.layer.weight.clone()
+    shown = frame_directions.sample(features, features.whole.clips * 40, seed=0)
+    frame_directions.begin(made.network, single.head, shown)
+    found = frame_directions.directions(single.head, trait, units)
+    assert len(found) == (MAP_CHANNELS if trait == "age" else 9)
+    seen = made.network.dynamics.fc1(torch.from_numpy(shown).float())[..., : 2 * len(found)]
+    assert torch.allclose(seen[..., : len(found)], -seen[..., len(found) :], atol=1e-4)
+    spread, mean = torch.std_mean(seen.flatten(end_dim=1), dim=0)
+    assert torch.allclose(mean, torch.zeros(()), atol=1e-4) and torch.allclose(spread, torch.ones(()), atol=1e-3)
+    assert torch.equal(made.network.dynamics.fc1.layer.weight[2 * len(found) :], before[2 * len(found) :])
+    weight = getattr(single.head, trait).weight
+    by_region = (weight - weight.mean(dim=0)).reshape(len(weight), MAP_CHANNELS, 9).permute(2, 0, 1)
+    features_wide = by_region.repeat_interleave(4, dim=2).flatten(end_dim=1)
+    basis = found / found.norm(dim=1, keepdim=True)
+    assert torch.allclose(features_wide @ basis.T @ basis, features_wide, atol=1e-4)
+
+
+def test_batch_normalisation_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its share of the epochs on it keeps its statistics, and a step answers as the network that is released."""
+    made = TraitModule(NetworkConfig("age", "full", **NARROW), Optimisation(epochs=4, settled=0.5), 0)
+    norms = [layer for layer in made.modules() if isinstance(layer, torch.nn.BatchNorm1d)]
+    for epoch in range(4):
+        made.train()
+        monkeypatch.setattr(TraitModule, "current_epoch", epoch)
+        made.on_train_epoch_start()
+        assert [layer.training for layer in norms] == [epoch < 2] * 2
 
 
 def test_single_frames_are_not_distilled() -> None:
