@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smile import alignment
 from training.motion import relief
 
-DEGRADED = 0.5
+DEGRADED = 0.35
 """Share of the views that lose more than framing and light."""
 TURNED = 0.3
 """Share of the views on which the head is turned, by up to MAX_TURN_DEGREES. Stills are mostly frontal, and a crop by
@@ -189,7 +189,7 @@ def record(image: Image, rng: Rng) -> Image:
     if rng.random() < 0.5:
         noise = rng.normal(0, rng.uniform(1, 14), (*image.shape[:2], 1 if rng.random() < 0.5 else 3))
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.8:
+    if rng.random() < 0.7:
         image = compress(image, rng)
     if image.shape[0] != side:
         grow = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)[rng.integers(3)]
@@ -205,11 +205,11 @@ def compress(image: Image, rng: Rng) -> Image:
     odd = (top + height) % 2, (left + width) % 2
     placed = cv2.copyMakeBorder(image, top, odd[0], left, odd[1], cv2.BORDER_REPLICATE)
     if rng.random() < 0.5:
-        quality = int(np.exp(rng.uniform(np.log(6), np.log(90))))
+        quality = int(np.exp(rng.uniform(np.log(12), np.log(90))))
         _, data = cv2.imencode(".jpg", placed, [cv2.IMWRITE_JPEG_QUALITY, quality])
         placed = cv2.imdecode(data, cv2.IMREAD_COLOR)
     else:
-        placed = _key_frame(np.asarray(placed, np.uint8), int(rng.integers(20, 64)))
+        placed = _key_frame(np.asarray(placed, np.uint8), int(rng.integers(10, 64)))
     return np.ascontiguousarray(placed[top : top + height, left : left + width], np.uint8)
 
 
