@@ -1,4 +1,4 @@
-"""Offset of the age, split-conformal age intervals and the temperature of the gender, from clips not trained on.
+"""Split-conformal age intervals and the temperature of the gender, from clips not trained on.
 
 An interval around an estimate e holds the ages of whom such an estimate would not surprise: those y for which e lies
 between the 5 % and the 95 % quantile of the estimates of calibration clips of people about that old. So coverage is
@@ -20,14 +20,6 @@ NEIGHBOURS = 60
 NEIGHBOUR_SHARE = 0.08
 """... this share of all of them."""
 TEMPERATURES = np.geomspace(0.1, 10.0, 401)
-
-
-def offset(estimates: Floats, ages: Floats) -> float:
-    """Years that the estimates are too high by, as a rule: the median of their errors.
-
-    A scale fitted to people that the backbone has learned by heart is off for those that it has not.
-    """
-    return float(np.median(estimates - ages))
 
 
 def age_interval(estimates: Floats, ages: Floats, coverage: float = COVERAGE) -> AgeInterval:

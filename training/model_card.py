@@ -82,7 +82,7 @@ def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
     parts += [_stills(report), _still_clips(report)]
     parts += [
         _slices(report),
-        _interval(card.age_interval, report["provenance"]["offset_years"]),
+        _interval(card.age_interval),
         real_clips(report["videos"]),
         _targets(report),
     ]
@@ -188,11 +188,10 @@ def _slices(report: Report) -> str:
     return "\n".join(text)
 
 
-def _interval(interval: AgeInterval | None, offset_years: float) -> str:
+def _interval(interval: AgeInterval | None) -> str:
     if interval is None:
         return ""
     stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
-    stated += f" Before, {offset_years:.2f} years, the median error on validation smiles, are taken from every answer."
     head = f"## Age intervals\n\n{stated}\n"
     return f"{head}\n{_interval_table(interval)}"
 
@@ -259,8 +258,7 @@ def _siam(card: Card) -> str:
     return (
         "## SIAM (`network=siam`), the second network\n\n"
         f"Compact width, from scratch on {learned['stills']:,} training stills and {learned['smiles']['train']} "
-        "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above. "
-        f"{provenance['offset_years']:.2f} years, the median error on validation smiles, are taken from each answer.\n"
+        "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above.\n"
         f"MAE less that of the first network on the same smiles: {_interval_text(behind)} years. "
         f"Int8 minus float32: {_interval_text(report['shipped_minus_float32']['mae'])} years. "
         f"Repository: {report['repository_bytes'] / 1e6:.1f} MB. Commit {provenance['commit']}.\n\n"

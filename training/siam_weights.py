@@ -162,16 +162,12 @@ class SiamWeights:
         return [(path, float(ages[row])) for row, path in sorted(self.material.clips(part).items())]
 
     def calibrate(self, network: Siam) -> siam_release.SiamRelease:
-        """The release, with an offset from the validation smiles and an interval from the calibration smiles."""
+        """The release, with an interval from the calibration smiles."""
         directory = self.out / "release"
         if not (directory / CARD).exists():
-            offset = calibrate.offset(*self._answers_and_ages(network, "validation"))
-            network.answer.mean -= offset
             interval = calibrate.age_interval(*self._answers_and_ages(network, "calibration"))
             card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
-            siam_release.save(
-                siam_release.SiamRelease(network, card), directory, self._provenance() | {"offset_years": offset}
-            )
+            siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
         return siam_release.load(directory)
 
     def _answers_and_ages(self, network: Siam, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -204,12 +200,8 @@ class SiamWeights:
             other = _answers(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
         found = scores(exact, as_shipped, other, self.material.data, release.card.age_interval)
-        provenance = self._provenance() | {
-            "network": provenance_of(self.out / "network"),
-            "offset_years": provenance_of(self.out / "release" / siam_release.NETWORK)["offset_years"],
-        }
         return {
-            "provenance": provenance,
+            "provenance": self._provenance() | {"network": provenance_of(self.out / "network")},
             **found,
             "repository_bytes": size_of(repository),
         }

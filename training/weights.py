@@ -144,9 +144,8 @@ class Weights:
         return found
 
     def calibrate(self, features: SmileFeatures) -> None:
-        """Offset of the age from the validation smiles, its interval and the temperature from the calibration part,
-        and the release with them."""
-        tuning, clips = features.part("validation"), features.part("calibration")
+        """Interval of the age and temperature of the gender from the calibration part, and the release with them."""
+        clips = features.part("calibration")
 
         def answers(network: InterpreterNetwork, clips: Sequence[Clip]) -> NDArray[np.float64]:
             return simulated_features.answer(network, map(features.regions, clips))
@@ -158,14 +157,9 @@ class Weights:
         gender.answer.temperature.fill_(calibrate.temperature(answers(gender, clips), labels))
         age = self.network(self.out / "heads" / "age" / "network")
         assert isinstance(age.answer, AgeScale)
-        offset = calibrate.offset(answers(age, tuning), _ages(tuning))
-        age.answer.mean -= offset
         interval = calibrate.age_interval(answers(age, clips), _ages(clips))
         for trait, network in (("age", age), ("gender", gender)):
-            provenance = provenance_of(self.out / "heads" / trait) | (
-                {"offset_years": offset} if network is age else {}
-            )
-            checkpoint.save(network, self.out / "release" / trait, provenance)
+            checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
         shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
         card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
         self._card.write_text(card.to_json() + "\n")
@@ -220,7 +214,6 @@ class Weights:
             "plan": json.loads((self.out / "plan.json").read_text()),
             "smiles": {part: len(self.material.clips(part)) for part in PARTS},
             "backbone": provenance_of(self.material.backbone),
-            "offset_years": provenance_of(self.out / "release" / "age")["offset_years"],
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
 

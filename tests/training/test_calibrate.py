@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smile.card import AgeInterval, Card
-from training.calibrate import age_interval, bounds, covers, offset, temperature
+from training.calibrate import age_interval, bounds, covers, temperature
 
 
 def people(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,14 +32,6 @@ def test_interval_leans_away_from_the_mean() -> None:
     low, high = bounds(interval, np.array([12.0, 65.0]))
     assert 12 - low[0] > high[0] - 12
     assert high[1] - 65 > 65 - low[1]
-
-
-def test_offset_leaves_as_many_too_old_as_too_young() -> None:
-    """However far off a few are."""
-    estimates, ages = people(2001, 4)
-    estimates[:300] += 50
-    shifted = estimates - offset(estimates, ages)
-    assert sum(shifted > ages) == sum(shifted < ages) == 1000
 
 
 @settings(max_examples=30, deadline=None)

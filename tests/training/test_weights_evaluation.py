@@ -122,7 +122,6 @@ def report(data: Stills) -> dict:
             "stills": {"train": 1, "test": COUNT},
             "smiles": {"train": 1, "test": COUNT},
             "backbone": {"images_seen": 123, "progress": 1.0},
-            "offset_years": 1.25,
         },
         "stills": None,
         "clips": {
@@ -192,7 +191,7 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
     """What it is worth alone and against the first network, on the same smiles; nothing about gender."""
     exact, first = answers(data, 6.25, 0.5), answers(data, 4.0, 0.9)
     found = scores(exact, exact, first, data, INTERVAL) | {
-        "provenance": {"network": {"stills": 1234, "smiles": {"train": 56}}, "offset_years": -0.75, "commit": "abc"},
+        "provenance": {"network": {"stills": 1234, "smiles": {"train": 56}}, "commit": "abc"},
         "repository_bytes": 2_500_000,
     }
     assert found["minus_first_network"]["mae"]["value"] == pytest.approx(2.25)
@@ -206,7 +205,6 @@ def test_the_card_has_a_section_on_siam(data: Stills) -> None:
         "2.25 (2.25 to 2.25)",
         "2.5 MB",
         "0-9",
-        "-0.75 years",
         "Commit abc",
         "| 10 | 7.5 to 13.5 |",
     ):
