@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from networks.network import InterpreterNetwork
@@ -251,5 +250,5 @@ def _video_targets(videos: Report | None, most: Any, add: Any) -> None:
 
 def _of_frames(single: FrameAnswers, regions: NDArray[np.float16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(T, 9, 2048) features -> (T,) years and (T,) probability of female of single frames."""
-    years, genders = single(torch.from_numpy(regions))
-    return years.double().numpy(), genders[:, GENDERS.index("female")].double().numpy()
+    table = single.table(regions).astype(np.float64)
+    return table[:, 0], table[:, 1 + GENDERS.index("female")]
