@@ -167,7 +167,7 @@ class TraitModule(pl.LightningModule):
                 group["lr"] = plan.rate * half_cosine(self.current_epoch / plan.epochs)
         if self.current_epoch >= plan.settled * plan.epochs:
             for layer in self.modules():
-                if isinstance(layer, nn.BatchNorm1d):
+                if isinstance(layer, nn.BatchNorm1d | nn.SyncBatchNorm):
                     layer.eval()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
