@@ -2,8 +2,9 @@
 
 Many faces are needed to learn what age looks like, and rendering is slow: training stills join the smiles as sequences.
 Nothing moves in them, but at some moment one view of the still follows upon another, and what is remembered of the
-first instants must count as much as the last. Rendered excerpts are short where whole smiles are long: they are played
-to and fro as well, from any instant on. A network that sees short sequences alone drifts in longer ones.
+first instants must count as much as the last: some show another still at first. Rendered excerpts are short where whole
+smiles are long: they are played to and fro as well, from any instant on. A network that sees short sequences alone
+drifts in longer ones.
 """
 
 from functools import lru_cache
@@ -20,6 +21,8 @@ LONGEST = 96
 LONG_SHARE = 0.5
 """Of the sequences of stills; the others have MIN_SAMPLES instants, which cost least. Compared once, over four epochs
 of a fifth of the stills, by ages of calibration smiles: halves are 1.99 years apart with a tenth, 1.69 with half."""
+View = tuple[Path, int]
+"""File of features, and row in it."""
 
 
 class Sequence(NamedTuple):
@@ -52,18 +55,18 @@ def beside(features: Path) -> Path:
     return features.with_suffix(".said.npy")
 
 
-def of_stills(before: Path, after: Path, row: int, rng: np.random.Generator | None) -> Sequence:
-    """Two views of one still, one after the other; the same file where the still has one view.
+def of_stills(before: View, after: View, rng: np.random.Generator | None) -> Sequence:
+    """Two views, one after the other.
 
     Args:
-        row: of the still in both.
         rng: draws length and moment of change; without it the sequence has MIN_SAMPLES instants of `after`.
     """
+    (first, first_row), (last, last_row) = before, after
     if rng is None:
-        return Sequence((after,), ((0, row),), np.zeros(MIN_SAMPLES, np.int64))
+        return Sequence((last,), ((0, last_row),), np.zeros(MIN_SAMPLES, np.int64))
     length = _length(rng) if rng.random() < LONG_SHARE else MIN_SAMPLES
     change = rng.integers(length)
-    return Sequence((before, after), ((0, row), (1, row)), (np.arange(length) >= change).astype(np.int64))
+    return Sequence((first, last), ((0, first_row), (1, last_row)), (np.arange(length) >= change).astype(np.int64))
 
 
 def to_and_fro(path: Path, count: int, rng: np.random.Generator) -> Sequence:

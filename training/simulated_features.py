@@ -96,6 +96,7 @@ def prepare(
     processes: int | None = None,
     views: int = 1,
     replays: int = 0,
+    others: float = 0.0,
 ) -> SmileFeatures:
     """Compute what is not there yet, and open all of it.
 
@@ -106,6 +107,8 @@ def prepare(
         backbone: checkpoint directory; without a head nothing is kept for training to learn from frames.
         views: of each training still, and as many sequences; those of HELD_OUT have one.
         replays: sequences of each training smile, besides the smile as it is.
+        others: share of the sequences of training stills that begin with another still. They bear the labels of the
+            one that they end with: only for learning from what is said of their instants.
     """
     recipe = recipe_of(backbone, settings.frame_rate_hz)
     folder = cache / f"{settings.key}-{recipe.backbone}"
@@ -125,7 +128,8 @@ def prepare(
     still_jobs: list[Job] = []
     sequences: dict[Clip, Sequence] = {}
     for part, rows in stills.items():
-        found, sources = _still_sequences(data, part, rows, folder / part, settings.seed, views if part == STILL else 1)
+        many, mixed = (views, others) if part == STILL else (1, 0.0)
+        found, sources = _still_sequences(data, part, rows, folder / part, settings.seed, many, mixed)
         still_jobs += [Job(source, target, taught=part in taught) for target, source in sources.items()]
         sequences |= found
     feature_jobs.run(still_jobs, f"features of {len(sequences)} stills", backbone, processes)
@@ -138,20 +142,25 @@ def prepare(
 
 
 def _still_sequences(
-    data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int
+    data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int, others: float
 ) -> tuple[dict[Clip, Sequence], dict[Path, Views]]:
     """Sequences of the stills of a part, and what their files are computed from."""
     sequences = {}
     sources: dict[Path, Views] = {}
-    for chunk in (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)):
-        targets = [_target(folder, chunk, view) for view in range(views)]
-        for view, target in enumerate(targets):
+    chunks = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
+    targets = [[_target(folder, chunk, view) for view in range(views)] for chunk in chunks]
+    for chunk, files in zip(chunks, targets, strict=True):
+        for view, target in enumerate(files):
             sources[target] = [(data.crops[row], (seed, int(row), view)) for row in chunk]
         for place, row in enumerate(chunk.tolist()):
-            for view, target in enumerate(targets):
+            for view, target in enumerate(files):
                 clip = _clip(data, row, part, target, f"-{view}" if views > 1 else "")
                 rng = np.random.default_rng([seed, row, view]) if part == STILL else None
-                sequences[clip] = of_stills(targets[view - 1], target, place, rng)
+                before = files[view - 1], place
+                if rng is not None and rng.random() < others:
+                    number, other = divmod(int(rng.integers(len(rows))), CHUNK)
+                    before = targets[number][view], other
+                sequences[clip] = of_stills(before, (target, place), rng)
     return sequences, sources
 
 

@@ -64,6 +64,7 @@ class Material:
             processes=self.processes,
             views=self.plan.views,
             replays=self.plan.replays,
+            others=self.plan.others,
         )
 
     def calibration_crops(self) -> NDArray[np.uint8]:

@@ -107,26 +107,33 @@ def test_more_stills_are_the_same_and_others(data: Stills) -> None:
     assert not np.array_equal(first, simulated_clips.order(many, rows, "calibration", Settings("x")))
 
 
-def test_features_are_kept_and_single_frames_answer_as_on_stills(
-    data: Stills, clips: dict[int, Path], tmp_path: Path
-) -> None:
-    """The backbone's own head answers from cached features as from the crops, and what is learned from is told its
-    answers to the mirrored crops too; a still is shown in all its views."""
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Backbone, FrameHead]:
+    """A backbone with its head: where it lies, and both."""
     torch.manual_seed(0)
-    backbone = Backbone().eval()
+    backbone, head = Backbone().eval(), FrameHead().eval()
     backbone.feature_scale.fill_(1.7)
-    checkpoint.save(backbone, tmp_path / "backbone")
-    head = FrameHead().eval()
     with torch.no_grad():  # random features are huge, and a saturated softmax shows nothing
         for layer in (head.age, head.gender):
             layer.weight.mul_(0.01)
-    save_head(head, tmp_path / "backbone" / HEAD)
+    folder = tmp_path_factory.mktemp("released") / "backbone"
+    checkpoint.save(backbone, folder)
+    save_head(head, folder / HEAD)
+    return folder, backbone, head
+
+
+def test_features_are_kept_and_single_frames_answer_as_on_stills(
+    data: Stills, clips: dict[int, Path], released: tuple[Path, Backbone, FrameHead], tmp_path: Path
+) -> None:
+    """The backbone's own head answers from cached features as from the crops, and what is learned from is told its
+    answers to the mirrored crops too; a still is shown in all its views."""
+    folder, backbone, head = released
     found = simulated_features.prepare(
         data,
         {"test": clips, "train": clips},
         {STILL: np.array([1]), HELD_OUT: np.array([0])},
         Settings("x"),
-        tmp_path / "backbone",
+        folder,
         tmp_path / "cache",
         1,
         views=3,
@@ -156,3 +163,24 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     assert (found.regions(held_out) == found.regions(held_out)[0]).all()
     with pytest.raises(ValueError, match="test part"):
         simulated_features.one_fold(found, Settings("x"))
+
+
+def test_some_sequences_begin_with_another_still(
+    data: Stills, released: tuple[Path, Backbone, FrameHead], tmp_path: Path
+) -> None:
+    """They end with their own, and what is learned of them is the mean over the instants of what is said of each."""
+    folder, _, head = released
+    stills = {STILL: np.array([0, 1])}
+    known = (data, {}, stills, Settings("x"), folder, tmp_path / "cache", 1)
+    alone, mingled = (simulated_features.prepare(*known, views=4, others=share) for share in (0.0, 1.0))
+    single = FrameAnswers(head, 1.7)
+    own = {name: {row for _, row in sequence.rows} for name, sequence in alone.sequences.items()}
+    assert all(len(rows) == 1 for rows in own.values())
+    begun_otherwise = 0
+    for clip in mingled.part(STILL):
+        (_, first), (_, last) = mingled.sequences[clip.name].rows
+        assert {last} == own[clip.name]
+        begun_otherwise += first != last
+        years, _ = single(torch.from_numpy(mingled.regions(clip).copy()))
+        assert mingled.said(clip, single)[0] == pytest.approx(float(years.mean()), abs=3)
+    assert 0 < begun_otherwise < len(mingled.sequences)
