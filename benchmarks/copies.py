@@ -23,7 +23,7 @@ def at_share(video: Path, share: float) -> io.BytesIO:
     """The clip in H.264 at a share of its bit rate, with its times. Its display matrix is lost.
 
     The encoder spends less than asked for in a short clip (7 % instead of 10 in seventy frames), so what is asked for
-    is corrected by what came out. Sound is not counted.
+    is corrected by what came out, ATTEMPTS times at most. Sound is not counted.
     """
     frames_only, duration = _picture(str(video))
     asked, copy = share * frames_only, b""

@@ -35,19 +35,19 @@ def directions(head: FrameHead, trait: Trait, most: int) -> Tensor:
 
 
 @torch.no_grad()
-def begin(network: InterpreterNetwork, head: FrameHead, sample: NDArray[np.float16]) -> None:
+def begin(network: InterpreterNetwork, head: FrameHead, shown: NDArray[np.float16]) -> None:
     """Give each direction two units of Fc1, one of either sign, which see it with a mean of 0 and a deviation of 1.
 
     Units that are left over keep what they began with.
 
     Args:
         network: with standardised features (training.standardise) and regions that share Fc1.
-        sample: (n, 9, 2048) features of training instants.
+        shown: (n, 9, 2048) features of training instants (`sample`).
     """
     layer = network.dynamics.fc1
     assert isinstance(layer, StandardisedLinear)
     found = directions(head, network.config.trait, network.config.fc1 // 2)
-    seen = ((torch.from_numpy(sample).float() - layer.mean) / layer.scale).flatten(end_dim=1) @ found.T
+    seen = ((torch.from_numpy(shown).float() - layer.mean) / layer.scale).flatten(end_dim=1) @ found.T
     deviation, mean = torch.std_mean(seen, dim=0)
     weight, bias = found / deviation[:, None], -mean / deviation
     count = len(found)

@@ -101,7 +101,7 @@ def test_fc1_begins_with_all_that_an_answer_depends_on(features: Features, trait
 
 
 def test_batch_normalisation_settles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its share of the epochs on it keeps its statistics, and a step answers as the network that is released."""
+    """From its share of the epochs on it takes the running statistics."""
     made = TraitModule(NetworkConfig("age", "full", **NARROW), Optimisation(epochs=4, settled=0.5), 0)
     norms = [layer for layer in made.modules() if isinstance(layer, torch.nn.BatchNorm1d)]
     for epoch in range(4):
