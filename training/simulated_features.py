@@ -95,6 +95,7 @@ def prepare(
     cache: Path = CACHE,
     processes: int | None = None,
     views: int = 1,
+    rounds: int = 1,
     replays: int = 0,
     others: float = 0.0,
 ) -> SmileFeatures:
@@ -105,7 +106,8 @@ def prepare(
         stills: STILL -> rows of the training part that are learned from without movement; HELD_OUT -> rows that an
             epoch is selected by.
         backbone: checkpoint directory; without a head nothing is kept for training to learn from frames.
-        views: of each training still, and as many sequences; those of HELD_OUT have one.
+        views: of each training still; those of HELD_OUT have one.
+        rounds: sequences of training stills that end with each view.
         replays: sequences of each training smile, besides the smile as it is.
         others: share of the sequences of training stills that begin with another still. They bear the labels of the
             one that they end with: only for learning from what is said of their instants.
@@ -128,8 +130,8 @@ def prepare(
     still_jobs: list[Job] = []
     sequences: dict[Clip, Sequence] = {}
     for part, rows in stills.items():
-        many, mixed = (views, others) if part == STILL else (1, 0.0)
-        found, sources = _still_sequences(data, part, rows, folder / part, settings.seed, many, mixed)
+        drawn = (views, rounds, others) if part == STILL else (1, 1, 0.0)
+        found, sources = _still_sequences(data, part, rows, folder / part, settings.seed, *drawn)
         still_jobs += [Job(source, target, taught=part in taught) for target, source in sources.items()]
         sequences |= found
     feature_jobs.run(still_jobs, f"features of {len(sequences)} stills", backbone, processes)
@@ -142,7 +144,7 @@ def prepare(
 
 
 def _still_sequences(
-    data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int, others: float
+    data: Stills, part: str, rows: NDArray[np.int64], folder: Path, seed: int, views: int, rounds: int, others: float
 ) -> tuple[dict[Clip, Sequence], dict[Path, Views]]:
     """Sequences of the stills of a part, and what their files are computed from."""
     sequences = {}
@@ -153,14 +155,15 @@ def _still_sequences(
         for view, target in enumerate(files):
             sources[target] = [(data.crops[row], (seed, int(row), view)) for row in chunk]
         for place, row in enumerate(chunk.tolist()):
-            for view, target in enumerate(files):
-                clip = _clip(data, row, part, target, f"-{view}" if views > 1 else "")
-                rng = np.random.default_rng([seed, row, view]) if part == STILL else None
+            for time in range(rounds * views):
+                view = time % views
+                clip = _clip(data, row, part, files[view], f"-{time}" if rounds * views > 1 else "")
+                rng = np.random.default_rng([seed, row, time]) if part == STILL else None
                 before = files[view - 1], place
                 if rng is not None and rng.random() < others:
                     number, other = divmod(int(rng.integers(len(rows))), CHUNK)
                     before = targets[number][view], other
-                sequences[clip] = of_stills(before, (target, place), rng)
+                sequences[clip] = of_stills(before, (files[view], place), rng)
     return sequences, sources
 
 

@@ -63,6 +63,7 @@ class Material:
             self.backbone,
             processes=self.processes,
             views=self.plan.views,
+            rounds=self.plan.rounds,
             replays=self.plan.replays,
             others=self.plan.others,
         )

@@ -35,7 +35,8 @@ class Plan:
 
     Attributes:
         clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
-        stills: training stills learned from without movement. views: of each of them, and as many sequences.
+        stills: training stills learned from without movement. views: of each of them. rounds: sequences that end with
+            each view, each of its own length and with a beginning of its own.
         replays: sequences of each training smile, besides the smile as it is (training.sequences).
         others: share of the sequences of stills that begin with another still, so that all instants count alike.
             Compared once, halves of 743 calibration and validation smiles: 0.60 years apart, 0.73 without; their ages
@@ -56,8 +57,9 @@ class Plan:
     clips: tuple[int, ...] = (4000, 400, 1498, 2135)
     stills: int = 16_575
     views: int = 3
+    rounds: int = 2
     replays: int = 3
-    others: float = 0.15
+    others: float = 0.3
     corrupted: int = 400
     optimisation: Optimisation = Optimisation(
         rate=1e-3, batch=32, epochs=6, patience=6, schedule="cosine", distillation=1.0, settled=0.3

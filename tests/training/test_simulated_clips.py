@@ -126,7 +126,7 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     data: Stills, clips: dict[int, Path], released: tuple[Path, Backbone, FrameHead], tmp_path: Path
 ) -> None:
     """The backbone's own head answers from cached features as from the crops, and what is learned from is told its
-    answers to the mirrored crops too; a still is shown in all its views."""
+    answers to the mirrored crops too; a still is shown in all its views, twice each at the end."""
     folder, backbone, head = released
     found = simulated_features.prepare(
         data,
@@ -137,10 +137,11 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
         tmp_path / "cache",
         1,
         views=3,
+        rounds=2,
         replays=2,
     )
     (clip,), (held_out,), stills = found.part("test"), found.part(HELD_OUT), found.part(STILL)
-    assert (clip.age, clip.gender) == (47, "female") and [(one.age, one.gender) for one in stills] == [(30, "male")] * 3
+    assert (clip.age, clip.gender) == (47, "female") and [(one.age, one.gender) for one in stills] == [(30, "male")] * 6
     with np.load(clips[0]) as arrays:
         crops = arrays["crops"]
     age, gender = predict(backbone, head, crops)
@@ -150,6 +151,8 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     assert np.allclose(found.said(clip, single), [age.mean(), *gender.mean(axis=0)], atol=0.05)
     shown = [found.regions(still) for still in stills]
     assert len(np.unique(np.concatenate(shown), axis=0)) == 3
+    assert set(np.unique([one[-1] for one in shown], axis=0, return_counts=True)[1]) == {2}
+    assert len({one.tobytes() for one in shown}) == 6
     assert [len(sequence) for sequence in shown] == [found.frame_counts[still.name] for still in stills]
     whole, *replayed = sorted(found.part("train"), key=lambda clip: clip.name)
     mirrored, _ = predict(backbone, head, np.ascontiguousarray(crops[:, :, ::-1]))
