@@ -6,11 +6,11 @@ python -m training.model_card runs/weights      # write the card of a finished r
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from smile.card import AgeInterval, Card
+from training.card_limits import LIMITS
+from training.card_tables import Report, interval_table, score_row, score_table, with_interval
 
-Report = dict[str, Any]
 KINDS = {
     "decade": "Decade",
     "gender": "Gender label",
@@ -20,37 +20,6 @@ KINDS = {
 }
 VIEWS = "backbone_views"
 """Key of the report in the card: training images that the backbone has seen."""
-LIMITS = """\
-## What simulated movement does and does not justify
-
-Appearance in the training clips is real; movement is not. Smiles are warps of stills by a documented motion model, and
-how somebody smiles was drawn without regard to age and gender. So the network was given nothing to learn about how
-people of an age or a gender smile, and its answers rest on appearance seen over a moving face. Relational importances
-show which pairs of regions *this network* weighs; they say nothing about how faces age or how women and men smile, and
-the published findings on smile dynamics are neither confirmed nor denied by them.
-
-## Intended use
-
-Research on facial dynamics and on this architecture; a starting point that runs, to be replaced by weights trained on
-recorded smiles; demonstrations with the consent of those shown.
-
-## Misuse
-
-Age checks, access decisions, hiring, policing, advertising, surveillance, or any decision about a person. Gender is the
-binary label convention of the data set, as others judged from a photograph: it is not anybody's identity, and the
-service can be told to leave it out. Errors differ between groups: see the tables.
-
-## Licence
-
-The weights are for **non-commercial research only**, because UTKFace is. The code has a licence of its own.
-
-## Replacing these weights
-
-With the UvA-NEMO Smile Database (by agreement with its owners) and VGG-Face weights (non-commercial research):
-import the backbone with `python -m training.vggface`, train with `python -m training.study --plan paper --data
-UvA-NEMO_DIR --backbone DIR`, make a calibrated release of one fold's networks with `python -m training.study_release`,
-and publish it with `python -m export --checkpoint DIR`. Numbers of these weights and of those are not comparable.
-"""
 
 
 def key_numbers(report: Report) -> Report:
@@ -129,17 +98,17 @@ def _scores(report: Report) -> str:
         "float32": "clips, float32",
         "mean_of_frames": "mean of single frames, float32",
     }
-    rows = [_row(label, clips[name]) for name, label in names.items()]
-    rows += [_row(f"clips, {name}, float32", found) for name, found in clips["corrupted"].items()]
+    rows = [score_row(label, clips[name]) for name, label in names.items()]
+    rows += [score_row(f"clips, {name}, float32", found) for name, found in clips["corrupted"].items()]
     against, quantised = clips["float32_minus_mean_of_frames"], clips["shipped_minus_float32"]
     return (
         "## Simulated smiles of test stills\n\n"
-        + _table(rows)
+        + score_table(rows)
         + "\nClip answers minus means of single frames: "
-        + f"MAE {_interval_text(against['mae'])} years, "
-        + f"accuracy {_interval_text(against['gender_accuracy'], 100)} points. "
-        + f"Int8 minus float32: MAE {_interval_text(quantised['mae'])} years, "
-        + f"accuracy {_interval_text(quantised['gender_accuracy'], 100)} points. "
+        + f"MAE {with_interval(against['mae'])} years, "
+        + f"accuracy {with_interval(against['gender_accuracy'], 100)} points. "
+        + f"Int8 minus float32: MAE {with_interval(quantised['mae'])} years, "
+        + f"accuracy {with_interval(quantised['gender_accuracy'], 100)} points. "
         + "95 % intervals by bootstrap over clips.\n"
     )
 
@@ -171,20 +140,23 @@ def _stills(report: Report) -> str:
 def _still_clips(report: Report) -> str:
     found = report["still_clips"]
     refused = ", ".join(f"{count} {code}" for code, count in found["refused"].items()) or "none"
-    rows = [_row("all", found)]
-    rows += [_row(f"over ten, {name}", part) for name, part in found["slices"]["gender_over_10"].items()]
-    rows += [_row(f"decade {name}", part) for name, part in found["slices"]["decade"].items()]
+    rows = [score_row("all", found)]
+    rows += [score_row(f"over ten, {name}", part) for name, part in found["slices"]["gender_over_10"].items()]
+    rows += [score_row(f"decade {name}", part) for name, part in found["slices"]["decade"].items()]
     return (
         "## Stills of the test part as clips without movement, as shipped\n\n"
         "Drawn from all of them, whatever their pose; a second of H.264, through the service's own pipeline. "
-        f"Refused: {refused}.\n\n" + _table(rows)
+        f"Refused: {refused}.\n\n" + score_table(rows)
     )
 
 
 def _slices(report: Report) -> str:
     text = ["## By group (clips, as shipped)\n"]
     for kind, groups in report["clips"]["slices"].items():
-        text += [f"### {KINDS.get(kind, kind)}\n", _table([_row(name, found) for name, found in groups.items()])]
+        text += [
+            f"### {KINDS.get(kind, kind)}\n",
+            score_table([score_row(name, found) for name, found in groups.items()]),
+        ]
     return "\n".join(text)
 
 
@@ -193,16 +165,7 @@ def _interval(interval: AgeInterval | None) -> str:
         return ""
     stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
     head = f"## Age intervals\n\n{stated}\n"
-    return f"{head}\n{_interval_table(interval)}"
-
-
-def _interval_table(interval: AgeInterval) -> str:
-    rows = [
-        f"| {age:.0f} | {max(age - below, 0):.1f} to {age + above:.1f} |"
-        for age, below, above in zip(interval.ages, interval.below, interval.above, strict=True)
-        if age % 10 == 0 and age <= 90
-    ]
-    return "\n".join(["| Estimate | Interval |", "|---|---|", *rows, ""])
+    return f"{head}\n{interval_table(interval)}"
 
 
 def real_clips(videos: Report | None) -> str:
@@ -249,8 +212,8 @@ def _siam(card: Card) -> str:
     }
     for name, found in groups.items():
         rows.append(
-            f"| {name} | {found['n']} | {_interval_text(found['mae'])} | {found['bias']:+.2f} "
-            f"| {_interval_text(found['coverage'], 100, 0)} | {found['interval_width']:.1f} |"
+            f"| {name} | {found['n']} | {with_interval(found['mae'])} | {found['bias']:+.2f} "
+            f"| {with_interval(found['coverage'], 100, 0)} | {found['interval_width']:.1f} |"
         )
     provenance = report["provenance"]
     learned = provenance["network"]
@@ -259,31 +222,12 @@ def _siam(card: Card) -> str:
         "## SIAM (`network=siam`), the second network\n\n"
         f"Compact width, from scratch on {learned['stills']:,} training stills and {learned['smiles']['train']} "
         "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above.\n"
-        f"MAE less that of the first network on the same smiles: {_interval_text(behind)} years. "
-        f"Int8 minus float32: {_interval_text(report['shipped_minus_float32']['mae'])} years. "
+        f"MAE less that of the first network on the same smiles: {with_interval(behind)} years. "
+        f"Int8 minus float32: {with_interval(report['shipped_minus_float32']['mae'])} years. "
         f"Repository: {report['repository_bytes'] / 1e6:.1f} MB. Commit {provenance['commit']}.\n\n"
         + "\n".join(rows)
-        + (f"\n\n{_interval_table(card.age_interval)}" if card.age_interval else "\n")
+        + (f"\n\n{interval_table(card.age_interval)}" if card.age_interval else "\n")
     )
-
-
-def _table(rows: list[str]) -> str:
-    head = ["| | n | MAE | Bias | Accuracy % | Coverage % | Width |", "|---|---|---|---|---|---|---|"]
-    return "\n".join([*head, *rows]) + "\n"
-
-
-def _row(name: str, found: Report) -> str:
-    coverage = _interval_text(found["coverage"], 100, 0) if "coverage" in found else ""
-    width = f"{found['interval_width']:.1f}" if "interval_width" in found else ""
-    return (
-        f"| {name} | {found['n']} | {_interval_text(found['mae'])} | {found['bias']:+.2f} "
-        f"| {_interval_text(found['gender_accuracy'], 100, 1)} | {coverage} | {width} |"
-    )
-
-
-def _interval_text(value: Report, factor: float = 1.0, digits: int = 2) -> str:
-    low, high = (factor * bound for bound in value["interval"])
-    return f"{factor * value['value']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def as_json(report: Report) -> str:

@@ -23,7 +23,8 @@ from training.siam_weights import scores
 from training.still_network import FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
 from training.weights import still_report
-from training.weights_evaluation import Evaluation, targets
+from training.weights_evaluation import Evaluation
+from training.weights_targets import targets
 
 COUNT = 400
 INTERVAL = AgeInterval(0.9, (0.0, 100.0), (5.0, 5.0), (5.0, 5.0))
