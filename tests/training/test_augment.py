@@ -60,9 +60,9 @@ def test_a_turned_head_keeps_its_eyes_in_place() -> None:
     assert min(moved) < -5 and max(moved) > 5
 
 
-@pytest.mark.parametrize("degrade", [augment.blur, augment.compress, augment.record])
+@pytest.mark.parametrize("degrade", [augment.blur, augment.compress, augment.record, augment.film])
 def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
-    """Blur and codec remove fine detail on average, and nothing is shifted away."""
+    """Blur and codec remove fine detail on average, and nothing is shifted away, whatever moved before."""
     rng = np.random.default_rng(0)
     views = [degrade(PLAIN, rng) for _ in range(40)]
     assert all(view.shape == PLAIN.shape and view.dtype == np.uint8 for view in views)
@@ -71,10 +71,16 @@ def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
     assert np.abs(cv2.Laplacian(mean, cv2.CV_64F)).mean() < np.abs(cv2.Laplacian(PLAIN, cv2.CV_64F)).mean()
 
 
-def test_a_key_frame_loses_more_the_coarser_it_is() -> None:
-    """The whole picture comes back from the video codec, near the original where the quantiser is fine."""
-    errors = [np.abs(augment._key_frame(PLAIN, quantiser).astype(int) - PLAIN).mean() for quantiser in (10, 35, 63)]
+@pytest.mark.parametrize(
+    "coded, quantisers", [(augment._last_in_vp8, (10, 35, 63)), (augment._last_in_mpeg4, (2, 10, 31))]
+)
+def test_a_frame_loses_more_the_coarser_it_is_coded(coded, quantisers) -> None:
+    """The last of the pictures comes back from the video codec, near the original where the quantiser is fine; where
+    it is predicted from a coarse one it is another than where it is a key frame."""
+    moving = [np.roll(PLAIN, shift, axis=1) for shift in (6, 4, 2, 0)]
+    errors = [np.abs(coded(moving, quantiser).astype(int) - PLAIN).mean() for quantiser in quantisers]
     assert 0 < errors[0] < errors[1] < errors[2] and errors[0] < 5
+    assert not np.array_equal(coded(moving, quantisers[2]), coded(moving[-1:], quantisers[2]))
 
 
 def test_an_occlusion_leaves_most_of_the_face() -> None:
