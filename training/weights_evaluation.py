@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,10 @@ from training.evaluate_stills import CORRUPTIONS
 from training.simulated_features import CORRUPTED, EXACT, SmileFeatures, answer
 from training.still_network import FrameAnswers
 from training.stills import Stills
-from training.weights_targets import targets
+from training.weights_targets import Report, targets
 
 STILL_CLIPS = 600
 """Stills of the test part that are shown as clips without movement."""
-Report = dict[str, Any]
 _PARTS = (EXACT, *(CORRUPTED.format(part=EXACT, corruption=name) for name in CORRUPTIONS))
 
 

@@ -14,6 +14,7 @@ from networks.backbone import Backbone
 from smile.sampling import MIN_SAMPLES
 from training import simulated_clips, simulated_features, stills
 from training.evaluate_stills import predict
+from training.sequences import beside
 from training.simulated_clips import Settings
 from training.simulated_features import HELD_OUT, STILL
 from training.still_network import HEAD, FrameAnswers, FrameHead, save_head
@@ -176,14 +177,19 @@ def test_some_sequences_begin_with_another_still(
     stills = {STILL: np.array([0, 1])}
     known = (data, {}, stills, Settings("x"), folder, tmp_path / "cache", 1)
     alone, mingled = (simulated_features.prepare(*known, views=4, others=share) for share in (0.0, 1.0))
-    single = FrameAnswers(head, 1.7)
+    single, moved = FrameAnswers(head, 1.7), []
     own = {name: {row for _, row in sequence.rows} for name, sequence in alone.sequences.items()}
     assert all(len(rows) == 1 for rows in own.values())
     begun_otherwise = 0
     for clip in mingled.part(STILL):
-        (_, first), (_, last) = mingled.sequences[clip.name].rows
+        sequence = mingled.sequences[clip.name]
+        (_, first), (_, last) = sequence.rows
         assert {last} == own[clip.name]
         begun_otherwise += first != last
-        years, _ = single(torch.from_numpy(mingled.regions(clip).copy()))
-        assert mingled.said(clip, single)[0] == pytest.approx(float(years.mean()), abs=3)
+        of_each = [np.load(beside(file))[row, 0] for file, (_, row) in zip(sequence.files, sequence.rows, strict=True)]
+        share = float(sequence.place.mean())
+        said = mingled.said(clip, single)[0]
+        assert said == pytest.approx((1 - share) * of_each[0] + share * of_each[1], rel=1e-5)
+        moved.append(abs(said - of_each[1]))
+    assert max(moved) > 0.01
     assert 0 < begun_otherwise < len(mingled.sequences)
