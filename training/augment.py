@@ -7,15 +7,13 @@ spreads a batch over threads. The evaluation's corruptions (training.evaluate_st
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
-from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from smile import alignment
+from training import coding
 from training.motion import relief
 
 DEGRADED = 0.6
@@ -32,8 +30,6 @@ MAX_TURN_DEGREES = (40.0, 20.0)
 TURN_STEP_PX = 4
 FRAMES = (2, 8)
 """In a moving picture that is coded: fewest and most."""
-MACROBLOCK_PX = 16
-"""Side of the blocks that video codecs predict; those of JPEG are half as large."""
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
@@ -216,9 +212,9 @@ def film(image: Image, rng: Rng) -> Image:
         moved = cv2.warpAffine(placed, shift, placed.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
         frames.append(np.clip(moved + rng.normal(0, noise, placed.shape), 0, 255).astype(np.uint8))
     if rng.random() < 0.5:
-        coded = _last_in_vp8(frames, int(rng.integers(16, 64)))
+        coded = coding.last_in_vp8(frames, int(rng.integers(16, 64)))
     else:
-        coded = _last_in_mpeg4(frames, int(np.exp(rng.uniform(np.log(3), np.log(32)))))
+        coded = coding.last_in_mpeg4(frames, int(np.exp(rng.uniform(np.log(3), np.log(32)))))
     seen = np.ascontiguousarray(coded[top : top + small, left : left + small])
     return np.asarray(cv2.resize(seen, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -233,43 +229,14 @@ def compress(image: Image, rng: Rng) -> Image:
         _, data = cv2.imencode(".jpg", placed, [cv2.IMWRITE_JPEG_QUALITY, quality])
         placed = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     else:
-        placed = _last_in_vp8([placed], int(rng.integers(10, 64)))
+        placed = coding.last_in_vp8([placed], int(rng.integers(10, 64)))
     return np.ascontiguousarray(placed[top : top + height, left : left + width], np.uint8)
 
 
 def _placed(image: Image, rng: Rng) -> tuple[Image, tuple[int, int]]:
     """The image with margins that put the grid of a codec's blocks anywhere and make both sides even; top and left."""
     height, width = image.shape[:2]
-    top, left = (int(shift) for shift in rng.integers(0, MACROBLOCK_PX, 2))
+    top, left = (int(shift) for shift in rng.integers(0, coding.MACROBLOCK_PX, 2))
     odd = (top + height) % 2, (left + width) % 2
     placed = cv2.copyMakeBorder(image, top, odd[0], left, odd[1], cv2.BORDER_REPLICATE)
     return np.asarray(placed, np.uint8), (top, left)
-
-
-def _last_in_vp8(frames: Sequence[Image], quantiser: int) -> Image:
-    """The last of the frames as VP8 has it; quantiser 0-63, from fine to coarse."""
-    encoder = av.CodecContext.create("libvpx", "w")
-    rate = dict.fromkeys(("crf", "qmin", "qmax"), str(quantiser)) | {"b": "10M"}
-    encoder.options = rate | {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
-    return _last(frames, encoder, av.CodecContext.create("vp8", "r"))
-
-
-def _last_in_mpeg4(frames: Sequence[Image], quantiser: int) -> Image:
-    """The last of the frames as MPEG-4 Part 2 has it; quantiser 1-31, from fine to coarse."""
-    encoder = av.CodecContext.create("mpeg4", "w")
-    encoder.options = dict.fromkeys(("qmin", "qmax"), str(quantiser)) | {"b": "10M"}
-    return _last(frames, encoder, av.CodecContext.create("mpeg4", "r"))
-
-
-def _last(frames: Sequence[Image], encoder: VideoCodecContext, decoder: VideoCodecContext) -> Image:
-    """The last of (H, W, 3) uint8 RGB frames, H and W even, after a codec; the first of them is its key frame."""
-    encoder.height, encoder.width = frames[0].shape[:2]
-    encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuv420p", Fraction(1, 25), 1
-    packets = []
-    for at, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts = at
-        packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    coded = [found for packet in packets for found in decoder.decode(packet)] + decoder.decode(None)
-    return np.asarray(coded[-1].to_ndarray(format="rgb24"), np.uint8)

@@ -45,7 +45,6 @@ from training import (
     weights_plan,
 )
 from training.datasets import Clip
-from training.evaluate_stills import CORRUPTIONS
 from training.feature_store import recipe_of
 from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
@@ -53,11 +52,11 @@ from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
 from training.still_network import FrameAnswers
 from training.stills import ROOT
+from training.weights_backbone import BACKBONE, finish_backbone, still_report
 from training.weights_evaluation import Evaluation
 from training.weights_material import Material
 from training.weights_plan import Plan
 
-BACKBONE = ROOT / "runs/backbone/release"
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
 
@@ -233,24 +232,6 @@ def _start(features: SmileFeatures, split: Any) -> None:
 
 def _train(config: RunConfig) -> None:
     train.run(config, *_loaded)
-
-
-def still_report(backbone: Path) -> dict[str, Any] | None:
-    """The backbone's own evaluation on test stills, where it was made of these weights and holds every corruption."""
-    path = backbone.parent / "evaluation_test.json"
-    if not path.exists() or path.stat().st_mtime < (backbone / checkpoint.WEIGHTS).stat().st_mtime:
-        return None
-    report: dict[str, Any] = json.loads(path.read_text())
-    return report if report.keys() >= CORRUPTIONS.keys() else None
-
-
-def finish_backbone(directory: Path) -> None:
-    """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
-    path = directory / checkpoint.CONFIG
-    if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
-        python("training.backbone", "--folder", str(directory.parent))
-    if still_report(directory) is None:
-        python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
 
 
 def of_options(options: argparse.Namespace) -> Weights:

@@ -6,7 +6,7 @@ import pytest
 from skimage.data import astronaut
 
 from smile import alignment
-from training import augment, stills
+from training import augment, coding, stills
 
 WIDE = cv2.resize(astronaut()[30:200, 140:310], (stills.STORED_PX, stills.STORED_PX), interpolation=cv2.INTER_AREA)
 PLAIN = WIDE[stills.MARGIN_PX : -stills.MARGIN_PX, stills.MARGIN_PX : -stills.MARGIN_PX]
@@ -71,9 +71,7 @@ def test_degrading_costs_detail_but_keeps_the_picture(degrade) -> None:
     assert np.abs(cv2.Laplacian(mean, cv2.CV_64F)).mean() < np.abs(cv2.Laplacian(PLAIN, cv2.CV_64F)).mean()
 
 
-@pytest.mark.parametrize(
-    "coded, quantisers", [(augment._last_in_vp8, (10, 35, 63)), (augment._last_in_mpeg4, (2, 10, 31))]
-)
+@pytest.mark.parametrize("coded, quantisers", [(coding.last_in_vp8, (10, 35, 63)), (coding.last_in_mpeg4, (2, 10, 31))])
 def test_a_frame_loses_more_the_coarser_it_is_coded(coded, quantisers) -> None:
     """The last of the pictures comes back from the video codec, near the original where the quantiser is fine; where
     it is predicted from a coarse one it is another than where it is a key frame."""

@@ -22,7 +22,7 @@ from training.model_card import key_numbers, markdown
 from training.siam_weights import scores
 from training.still_network import FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
-from training.weights import still_report
+from training.weights_backbone import still_report
 from training.weights_evaluation import Evaluation
 from training.weights_targets import targets
 

@@ -1,0 +1,30 @@
+"""The backbone that released weights stand on: trained where it is not, and scored on the test stills."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from networks import checkpoint
+from training.evaluate_stills import CORRUPTIONS
+from training.release_parts import provenance_of, python
+from training.stills import ROOT
+
+BACKBONE = ROOT / "runs/backbone/release"
+
+
+def still_report(backbone: Path) -> dict[str, Any] | None:
+    """The backbone's own evaluation on test stills, where it was made of these weights and holds every corruption."""
+    path = backbone.parent / "evaluation_test.json"
+    if not path.exists() or path.stat().st_mtime < (backbone / checkpoint.WEIGHTS).stat().st_mtime:
+        return None
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report if report.keys() >= CORRUPTIONS.keys() else None
+
+
+def finish_backbone(directory: Path) -> None:
+    """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
+    path = directory / checkpoint.CONFIG
+    if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
+        python("training.backbone", "--folder", str(directory.parent))
+    if still_report(directory) is None:
+        python("training.evaluate_stills", "--part", "test", "--folder", str(directory))
