@@ -39,8 +39,10 @@ class Differences:
 
 LIMITS = {
     "int8": Differences(features=0.08, years=1.0, probability=0.05, importance=0.05),
-    "float16": Differences(features=0.005, years=0.1, probability=0.005, importance=0.005),
+    "float16": Differences(features=0.005, years=0.1, probability=0.005, importance=0.01),
 }
+"""Of importances in half precision the worst of 48 clips decides: between 0.0017 and 0.0083 in networks trained alike,
+while the median clip stays at 0.0005."""
 
 
 @dataclass(frozen=True)
