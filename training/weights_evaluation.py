@@ -125,7 +125,7 @@ class Evaluation:
 
     def list_still_clips(self, rows: NDArray[np.int64], seed: int) -> Path:
         """The file that names STILL_CLIPS of the stills in these rows, drawn by `seed`, in the order drawn."""
-        drawn = np.random.default_rng(seed).permutation(np.sort(rows))[:STILL_CLIPS]
+        drawn = drawn_stills(rows, seed)
         path = self.still_clips.with_suffix(".txt")
         path.write_text("".join(f"{name}\n" for name in self.data.names[drawn]))
         return path
@@ -147,6 +147,11 @@ class Evaluation:
         answers = self._answers(CORRUPTED.format(part=EXACT, corruption=name))
         same = clean.picked(np.isin(clean.rows, answers.rows))
         return score(answers, self.data, self.card.age_interval) | {"minus_clean": compare(answers, same, self.data)}
+
+
+def drawn_stills(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """STILL_CLIPS of these rows, in the order drawn."""
+    return np.random.default_rng(seed).permutation(np.sort(rows))[:STILL_CLIPS]
 
 
 def _of_frames(single: FrameAnswers, regions: NDArray[np.float16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
