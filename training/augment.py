@@ -20,7 +20,8 @@ DEGRADED = 0.6
 """Share of the views that lose more than framing and light."""
 LOSSES = {"occlude": 0.15, "dim": 0.24, "fade": 0.18, "shade": 0.15, "blur": 0.2, "record": 0.35, "film": 0.6}
 """Probability of each, where a view is degraded. Weights that saw one view in seven as JPEG or a key frame, and none as
-a predicted frame, called faces of 50 training stills 1.1 years younger in H.264 at a CRF of 34 than at 18."""
+a predicted frame, called the faces of 150 validation stills 0.8 years younger in H.264 at a CRF of 30 or 36 than at 18;
+after 254,080 views by these probabilities, 0.5 years."""
 TURNED = 0.3
 """Share of the views on which the head is turned, by up to MAX_TURN_DEGREES. Stills are mostly frontal, and a crop by
 the eyes enlarges a head that is turned: on validation stills with 1.3 times the height, which 40 degrees give, ages by

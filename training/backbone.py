@@ -97,24 +97,26 @@ def train(
         if now - saved > SAVE_EVERY_S or run.progress >= 1:
             run.save(folder / "state.pt")
             saved = now
-        if now - released > RELEASE_EVERY_S or run.progress >= 1:
+        if now - released > RELEASE_EVERY_S and run.progress < 1:
             release(run, data, parts, folder)
             released = now
+    if not _is_released(run, folder):
+        release(run, data, parts, folder)
     return run
+
+
+def _is_released(run: Run, folder: Path) -> bool:
+    """Whether the release in the folder is of the run as it is now."""
+    path = folder / "release" / checkpoint.CONFIG
+    return path.exists() and json.loads(path.read_text())["provenance"]["images_seen"] == run.seen
 
 
 def fit_head(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]]) -> None:
     """Give a run that has begun with convolutions alone the head that suits them."""
-    rows = np.random.default_rng(run.plan.seed).permutation(parts["train"])[: still_head.VIEWS]
-    seeds = [(run.plan.seed, int(row)) for row in rows]
-    with ThreadPoolExecutor(2) as pool:
-        views = augment.batch(data.crops[rows], seeds, alignment.CROP_PX, run.plan.degraded, pool)
-    device = next(run.network.parameters()).device
-    age, gender = torch.from_numpy(data.age[rows]).to(device), torch.from_numpy(data.gender[rows]).to(device)
-    still_head.fit(run.network, views, age, gender, run.plan, run.pool)
-    run.average.head.load_state_dict(run.network.head.state_dict())
-    quality = validate(run.network, data, parts["validation"])
-    print(json.dumps({"head": f"fitted to {len(rows)} crops", **quality}), flush=True)
+    head = still_head.fitted(run.network, data, parts["train"], run.plan, run.pool).state_dict()
+    run.network.head.load_state_dict(head)
+    run.average.head.load_state_dict(head)
+    print(json.dumps({"head": "fitted", **validate(run.network, data, parts["validation"])}), flush=True)
 
 
 def note(folder: Path, run: Run, **values: object) -> None:

@@ -30,7 +30,7 @@ def last_in_mpeg4(frames: Sequence[Frame], quantiser: int) -> Frame:
 
 
 def _last(frames: Sequence[Frame], encoder: VideoCodecContext, decoder: VideoCodecContext) -> Frame:
-    """The last of (H, W, 3) uint8 RGB frames, H and W even, after a codec; the first of them is its key frame."""
+    """The last of the frames after a codec; the first of them is its key frame."""
     encoder.height, encoder.width = frames[0].shape[:2]
     encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuv420p", Fraction(1, 25), 1
     packets = []

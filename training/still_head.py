@@ -1,9 +1,12 @@
 """A head for convolutions that come without one: fitted to their maps, before training moves them.
 
-A head that knows nothing sends gradients of noise through convolutions that are good already, at full rates.
+A head that knows nothing sends gradients of noise through convolutions that are good already, at full rates. Compared
+once, on validation stills, for the shipped convolutions: 4.77 years and 94.1 % by the head that was trained along with
+them, 4.83 and 93.0 by one fitted to 8,192 views in 20 epochs at a rate of 2e-3, 4.78 and 94.0 by one fitted as here.
 """
 
-from concurrent.futures import Executor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -11,59 +14,70 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from smile import alignment
 from smile.regions import GRID
-from training import parallel, precision
+from training import augment, parallel, precision
 from training.backbone_plan import Plan
+from training.still_batches import epoch_order, sampling_weights
 from training.still_loss import Labels, loss
 from training.still_network import FrameHead, StillNetwork
+from training.stills import Stills
 
-VIEWS = 8192
-"""Training crops that it is fitted to, at most."""
-EPOCHS, BATCH = 20, 128
-RATE = 2e-3
-CHUNK = 32
-"""Crops that are encoded at once."""
+VIEWS = 2
+"""Of each training still, on average: they are drawn as those of a run are."""
+EPOCHS, BATCH = 6, 128
+RATE, DROPOUT = 5e-4, 0.5
+BLOCK, CHUNK = 1024, 32
+"""Views that are made at once, and crops that are encoded at once."""
 
 
-def fit(
-    network: StillNetwork, crops: NDArray[np.uint8], age: Tensor, gender: Tensor, plan: Plan, pool: Executor
-) -> None:
-    """Train `network.head` alone, by the loss of the whole network; one cycle of AdamW up to RATE and down to nothing.
+def fitted(network: StillNetwork, data: Stills, rows: NDArray[np.int64], plan: Plan, pool: Executor) -> FrameHead:
+    """The head that suits the convolutions of `network`, which stays as it is, by the loss of the whole network; one
+    cycle of AdamW up to RATE and down to nothing.
 
     Args:
-        crops: (n, S, S, 3) uint8 RGB training crops. age, gender: (n,) float32 years and int64 indices.
+        rows: of the training stills.
         pool: threads that encode crops side by side.
     """
-    maps = _means(network, crops, pool)
-    device = maps.device
-    head = FrameHead().to(device)
-    steps = EPOCHS * -(-len(maps) // BATCH)
+    device = next(network.parameters()).device
+    weights = sampling_weights(data.age[rows], data.gender[rows], plan.balance)
+    order = rows[np.concatenate([epoch_order(weights, plan.seed, view) for view in range(VIEWS)])]
+    means = torch.cat(list(_means(network, data, order, plan, pool)))
+    age, gender = torch.from_numpy(data.age[order]), torch.from_numpy(data.gender[order])
+    torch.manual_seed(plan.seed)
+    head = FrameHead(DROPOUT).to(device)
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=plan.weight_decay)
+    steps = EPOCHS * -(-len(means) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
-    generator = torch.Generator().manual_seed(plan.seed)
     for _ in range(EPOCHS):
-        for picked in torch.randperm(len(maps), generator=generator).to(device).split(BATCH):
+        for picked in torch.randperm(len(means)).split(BATCH):
             optimiser.zero_grad()
-            age_logits, gender_logits = head(maps[picked])
-            loss(age_logits, gender_logits, Labels.of(age[picked], gender[picked], plan), plan).backward()
+            age_logits, gender_logits = head(means[picked].float().to(device))
+            labels = Labels.of(age[picked].to(device), gender[picked].to(device), plan)
+            loss(age_logits, gender_logits, labels, plan).backward()
             optimiser.step()
             schedule.step()
-    network.head.load_state_dict(head.state_dict())
+    return head
 
 
-def _means(network: StillNetwork, crops: NDArray[np.uint8], pool: Executor) -> Tensor:
-    """(n, S, S, 3) uint8 RGB -> (n, 512, 3, 3) region means of their maps, which are all that a head reads."""
+def _means(
+    network: StillNetwork, data: Stills, rows: NDArray[np.int64], plan: Plan, pool: Executor
+) -> Iterator[Tensor]:
+    """(<= BLOCK, 512, 3, 3) float16 region means of the maps of augmented crops, which are all that a head reads."""
     device = next(network.parameters()).device
 
     @torch.no_grad()
-    def encode(at: int) -> Tensor:
+    def encode(crops: NDArray[np.uint8]) -> Tensor:
         with precision.autocast(device.type):
-            maps = network.map(torch.from_numpy(crops[at : at + CHUNK]).to(device))
-        return adaptive_avg_pool2d(maps.float(), GRID)
+            maps = network.map(torch.from_numpy(crops).to(device))
+        return adaptive_avg_pool2d(maps.float(), GRID).half().cpu()
 
     training = network.training
     network.eval()
-    starts = range(0, len(crops), CHUNK)
-    means = list(parallel.progress(pool.map(encode, starts), f"head, blocks of {CHUNK} crops", len(starts)))
+    starts = range(0, len(rows), BLOCK)
+    with ThreadPoolExecutor(2) as images:
+        for at in parallel.progress(starts, f"head, blocks of {BLOCK} crops", len(starts)):
+            seeds = [(plan.seed, int(row), at) for row in rows[at : at + BLOCK]]
+            crops = augment.batch(data.crops[rows[at : at + BLOCK]], seeds, alignment.CROP_PX, plan.degraded, images)
+            yield torch.cat(list(pool.map(encode, np.split(crops, range(CHUNK, len(crops), CHUNK)))))
     network.train(training)
-    return torch.cat(means)

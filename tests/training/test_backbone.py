@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import backbone, muon, precision, still_average, still_batches, stills
+from training import backbone, muon, precision, still_average, still_batches, still_head, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
 from training.still_loss import Labels, label_distribution, loss, mix
@@ -187,8 +187,9 @@ def test_runs_are_averaged_as_the_last_of_them(tmp_path: Path) -> None:
     assert torch.equal(last.average.head.age.weight, run.average.head.age.weight)
 
 
-def test_convolutions_without_a_head_are_given_one_that_suits_them(data: stills.Stills) -> None:
-    """Its answers to the crops that it was fitted to are better than a new head's; convolutions stay as they were."""
+def test_convolutions_without_a_head_are_given_one_that_suits_them(data: stills.Stills, monkeypatch) -> None:
+    """Its answers to the stills that it was fitted to are better than a new head's; convolutions stay as they were."""
+    monkeypatch.setattr(still_head, "EPOCHS", 100)
     run = Run.start(TINY, torch.device("cpu"))
     before = {name: tensor.clone() for name, tensor in run.network.layers.state_dict().items()}
     crops, rows = data.centre(PARTS["train"]), PARTS["train"]
@@ -286,3 +287,18 @@ def test_a_run_ends_with_a_release_that_loads(data: stills.Stills, tmp_path: Pat
         assert stored["frames"].shape == (10, 96, 96, 3)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["seen"] == TINY.images and 0 <= lines[-1]["validation_gender"] <= 1
+
+
+def test_a_release_that_an_interruption_prevented_is_made_later(data: stills.Stills, tmp_path: Path) -> None:
+    """A run that had only to be released is released when it is run again, and once more is left alone."""
+    backbone.train(data, PARTS, TINY, tmp_path)
+    path = tmp_path / "release" / checkpoint.CONFIG
+    first = path.read_text()
+    record = json.loads(first)
+    path.write_text(json.dumps(record | {"provenance": record["provenance"] | {"images_seen": 8}}))
+    backbone.train(data, PARTS, TINY, tmp_path)
+    again = json.loads(path.read_text())["provenance"]
+    assert again["images_seen"] == TINY.images
+    written = path.stat().st_mtime_ns
+    backbone.train(data, PARTS, TINY, tmp_path)
+    assert path.stat().st_mtime_ns == written
