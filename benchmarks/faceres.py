@@ -1,4 +1,4 @@
-"""HSE-FaceRes, a public estimator of age and gender, to compare ours with (A. Savchenko, 2019).
+"""HSE-FaceRes, a public estimator of age and gender, to compare ours with (Savchenko, PeerJ Computer Science 2019).
 
 A MobileNet (Howard et al. 2017, table 1) that learned to tell the people of VGGFace2 apart, then age and gender of
 IMDB-WIKI. It is not part of this project; whoever compares fetches it, in the form of TensorFlow.js:
@@ -49,8 +49,8 @@ class FaceRes(nn.Module):
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 224, 224, 3) uint8 RGB -> expected age (N,) in years and probability of female (N,), both float32.
 
-        The most probable year, and the mean of the two most probable ones, which its author takes, are off by more on
-        validation stills of UTKFace (6.5 and 6.0 years, the expectation 5.9).
+        The most probable year, and the expectation over the most probable two, as its paper takes over a few, are off
+        by more on validation stills of UTKFace (6.5 and 6.0 years, the expectation over all 5.9).
         """
         x = (chips.flip(-1).float() - torch.tensor(MEAN_BGR)).permute(0, 3, 1, 2)
         for layer in self.layers:

@@ -10,7 +10,6 @@ the other one from celebrities of the web, who may be among the test stills.
 import argparse
 import asyncio
 import sys
-import zipfile
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ from service.cli.opening import terminal_without_libraries
 from training import parallel, still_split, stills
 from training.card_tables import Report, with_interval
 from training.evaluate_clips import Answers, compare, score, sliced
+from training.portraits import Source
 from training.weights_evaluation import drawn_stills
 from training.weights_plan import Plan
 
@@ -34,19 +34,15 @@ SLICES = ("decade", "gender_over_10", "race_label")
 
 def answers_of(network: FaceRes, archive: Path, names: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Years (n,) and probability of female (n,) that `network` gives to images of the archive."""
+    source = Source(archive)
+    paths = {Path(entry.path).name: entry.path for entry in source.entries}
     years, female = [], []
-    with zipfile.ZipFile(archive) as images:
-        members = {Path(member).name: member for member in images.namelist()}
-
-        def chip(name: str) -> NDArray[np.uint8]:
-            bgr = cv2.imdecode(np.frombuffer(images.read(members[name]), np.uint8), cv2.IMREAD_COLOR)
-            return np.ascontiguousarray(cv2.resize(bgr, (SIDE_PX, SIDE_PX))[..., ::-1], np.uint8)
-
-        starts = range(0, len(names), BATCH)
-        for at in parallel.progress(starts, f"public estimator, blocks of {BATCH} stills", len(starts)):
-            found = network(torch.from_numpy(np.stack([chip(name) for name in names[at : at + BATCH]])))
-            years.append(found[0].double().numpy())
-            female.append(found[1].double().numpy())
+    starts = range(0, len(names), BATCH)
+    for at in parallel.progress(starts, f"public estimator, blocks of {BATCH} stills", len(starts)):
+        chips = [cv2.resize(source.read(paths[name]), (SIDE_PX, SIDE_PX)) for name in names[at : at + BATCH]]
+        found = network(torch.from_numpy(np.stack(chips)))
+        years.append(found[0].double().numpy())
+        female.append(found[1].double().numpy())
     return np.concatenate(years), np.concatenate(female)
 
 

@@ -95,13 +95,13 @@ def test_halving_layers_begin_at_the_first_pixel() -> None:
 
 def test_stills_are_answered_in_their_order(model: Path, tmp_path: Path) -> None:
     """Whatever the order of the archive, and as the network answers each alone."""
-    levels = {"b.png": 40, "a.png": 200}
+    levels = {"30_1_b.png": 40, "20_0_a.png": 200}
     with zipfile.ZipFile(tmp_path / "stills.zip", "w") as archive:
         for name, level in levels.items():
             picture = np.full((50, 50, 3), level, np.uint8)
             archive.writestr(f"folder/{name}", cv2.imencode(".png", picture)[1].tobytes())
     network = faceres.read(model)
-    years, female = public_estimator.answers_of(network, tmp_path / "stills.zip", ["a.png", "b.png"])
+    years, female = public_estimator.answers_of(network, tmp_path / "stills.zip", ["20_0_a.png", "30_1_b.png"])
     for at, level in enumerate((200, 40)):
         alone = network(torch.full((1, 224, 224, 3), level, dtype=torch.uint8))
         assert (years[at], female[at]) == (
@@ -127,7 +127,7 @@ def test_the_tables_hold_both_and_the_difference() -> None:
     assert "| female, HSE-FaceRes | 20 | 5.00 (5.00 to 5.00) | -5.00 | 0.0 (0.0 to 0.0) |" in text
 
 
-def test_a_missing_file_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_ends_with_one_line(tmp_path: Path) -> None:
     """Before anything is computed."""
     with pytest.raises(SystemExit, match="error: .*nowhere.json"):
         public_estimator.main(["--model", str(tmp_path / "nowhere.json")])

@@ -293,12 +293,10 @@ def test_a_release_that_an_interruption_prevented_is_made_later(data: stills.Sti
     """A run that had only to be released is released when it is run again, and once more is left alone."""
     backbone.train(data, PARTS, TINY, tmp_path)
     path = tmp_path / "release" / checkpoint.CONFIG
-    first = path.read_text()
-    record = json.loads(first)
+    record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"provenance": record["provenance"] | {"images_seen": 8}}))
     backbone.train(data, PARTS, TINY, tmp_path)
-    again = json.loads(path.read_text())["provenance"]
-    assert again["images_seen"] == TINY.images
+    assert json.loads(path.read_text())["provenance"]["images_seen"] == TINY.images
     written = path.stat().st_mtime_ns
     backbone.train(data, PARTS, TINY, tmp_path)
     assert path.stat().st_mtime_ns == written
