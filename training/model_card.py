@@ -20,6 +20,8 @@ KINDS = {
 }
 VIEWS = "backbone_views"
 """Key of the report in the card: training images that the backbone has seen."""
+BEGUN = "backbone_begun"
+"""Key of the report in the card: what the backbone's training began with, in words."""
 
 
 def key_numbers(report: Report) -> Report:
@@ -34,6 +36,7 @@ def key_numbers(report: Report) -> Report:
         "stills": report["stills"]["clean"] if report["stills"] else None,
         "still_clips": {name: found for name, found in report["still_clips"].items() if name != "slices"},
         VIEWS: _views(report["provenance"]["backbone"]),
+        BEGUN: begun(report["provenance"]["backbone"]),
         "targets_missed": [row["target"] for row in report["targets"] if row["hit"] is False],
         "split": report["provenance"]["split"],
         "commit": report["provenance"]["commit"],
@@ -43,6 +46,11 @@ def key_numbers(report: Report) -> Report:
 def _views(backbone: Report) -> int:
     """Training images that the backbone has seen, those of the weights that it began with included."""
     return int(backbone.get("images_seen", 0) + backbone.get("images_seen_before", 0))
+
+
+def begun(backbone: Report) -> str:
+    """What the backbone's training began with, in words."""
+    return str(backbone.get("begun", "from scratch"))  # as all were before runs said so
 
 
 def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
@@ -61,7 +69,6 @@ def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
 
 def _head(report: Report, card: Card) -> str:
     backbone = report["provenance"]["backbone"]
-    begun = backbone.get("begun", "from scratch")  # as all were before runs said so
     missed = sum(row["hit"] is False for row in report["targets"])
     unmeasured = sum(row["hit"] is None for row in report["targets"])
     return f"""# Model card: {card.name}
@@ -70,8 +77,8 @@ Written by training.model_card from evaluation.json; do not edit.
 
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
-- Backbone: ten convolutions of VGG-Face's shape, trained ({begun}); {_views(backbone):,} views of stills in all
-  ({100 * backbone.get("progress", 0):.0f} % of its planned run). Heads: compact interpreter networks.
+- Backbone: ten convolutions of VGG-Face's shape, trained ({begun(backbone)}); {_views(backbone):,} views of stills
+  in all ({100 * backbone.get("progress", 0):.0f} % of its planned run). Heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
 - Targets: {len(report["targets"])}, of which {missed} missed and {unmeasured} not measured (table below).

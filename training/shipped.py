@@ -20,7 +20,7 @@ from networks import checkpoint
 from networks.backbone import Backbone, BackboneConfig
 from smile.card import METADATA_CARD, Card
 from smile.tensors import BACKBONE
-from training.model_card import VIEWS
+from training.model_card import BEGUN, VIEWS
 
 REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
 
@@ -59,6 +59,8 @@ def write(folder: Path, repository: Path = REPOSITORY) -> Path:
     }
     if card.report and VIEWS in card.report:
         provenance["images_seen"] = card.report[VIEWS]
+    if card.report and BEGUN in card.report:
+        provenance["begun"] = card.report[BEGUN]
     checkpoint.save(network, folder, provenance)
     return folder
 

@@ -160,7 +160,8 @@ class Weights:
         for trait, network in (("age", age), ("gender", gender)):
             checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
         shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
-        card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
+        trained_on = f"{TRAINED_ON}; backbone {model_card.begun(provenance_of(self.material.backbone))}"
+        card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz, interval)
         self._card.write_text(card.to_json() + "\n")
 
     def answer_exactly(self, evaluation: Evaluation) -> None:

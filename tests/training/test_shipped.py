@@ -30,18 +30,19 @@ def test_the_checkpoint_computes_what_is_served(tmp_path: Path) -> None:
 
 
 def test_what_the_weights_have_seen_is_counted_on(tmp_path: Path) -> None:
-    """A run that begins with shipped weights knows how much they have learned from."""
+    """A run that begins with shipped weights knows how much they have learned from, and what they began with."""
     graph = next(shipped.REPOSITORY.glob(f"{BACKBONE.name}/*/{shipped.FLOAT16_FILE}"))
     copy = tmp_path / "repository" / BACKBONE.name / "1" / graph.name
     copy.parent.mkdir(parents=True)
     model = onnx.load(graph)
     entry = next(entry for entry in model.metadata_props if entry.key == METADATA_CARD)
     card = json.loads(entry.value)
-    card["report"]["backbone_views"] = 4321
+    card["report"] |= {"backbone_views": 4321, "backbone_begun": "from elsewhere"}
     entry.value = json.dumps(card)
     onnx.save(model, copy)
     folder = shipped.write(tmp_path / "backbone", tmp_path / "repository")
-    assert json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]["images_seen"] == 4321
+    provenance = json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+    assert (provenance["images_seen"], provenance["begun"]) == (4321, "from elsewhere")
 
 
 def test_a_repository_without_a_backbone_is_named(tmp_path: Path) -> None:
