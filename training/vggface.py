@@ -80,8 +80,8 @@ def read(
             layer = layer._replace(weight=layer.weight.transpose(3, 2, 0, 1))
         if name == next(iter(shapes)) and order == "bgr" and layer.weight.ndim == 4:
             layer = layer._replace(weight=layer.weight[:, ::-1])
-        tensors[f"{name}.weight"] = _checked(path, f"{name}.weight", layer.weight, shapes[name])
-        tensors[f"{name}.bias"] = _checked(path, f"{name}.bias", layer.bias.ravel(), shapes[name][:1])
+        tensors[f"{name}.weight"] = checked(path, f"{name}.weight", layer.weight, shapes[name])
+        tensors[f"{name}.bias"] = checked(path, f"{name}.bias", layer.bias.ravel(), shapes[name][:1])
     return tensors
 
 
@@ -111,7 +111,8 @@ def _is_automatic(name: str | None) -> bool:
     return name is None or name.startswith(("conv2d", "convolution2d"))
 
 
-def _checked(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def checked(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A float32 copy of `array`. Raises ImportFailed where it has another shape, or holds other than finite floats."""
     if array.shape != shape:
         raise ImportFailed(f"{path}: {name} has shape {array.shape} (as OIHW), VGG-Face has {shape}")
     if array.dtype.kind != "f" or not np.isfinite(array).all():

@@ -73,6 +73,13 @@ def test_a_pickle_that_calls_something_is_refused(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "called").exists()
 
 
+def test_kernels_of_another_size_are_named(tmp_path: Path) -> None:
+    found = layers()
+    found["Conv_3"]["kernel"] = found["Conv_3"]["kernel"][:1]
+    with pytest.raises(ImportFailed, match=r"conv2_2\.weight has shape"):
+        imagenet.read(archive(tmp_path / "a.tar.gz", {"VGG16_0": found}))
+
+
 @pytest.mark.parametrize("content", [{}, [], {"VGG16_0": {"Conv_0": None}}])
 def test_other_contents_are_named(tmp_path: Path, content: Any) -> None:
     with pytest.raises(ImportFailed, match=r"a\.tar\.gz"):

@@ -225,7 +225,7 @@ def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
     card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
     assert f"| darkened | 4 | {stills['darkened']['mae']:.2f}" in markdown(found, card)
     assert key_numbers(found)["stills"] == stills["clean"]
-    assert key_numbers(found)["backbone_views"] == 123
+    assert key_numbers(found)["backbone_views"] == 123 and key_numbers(found)["backbone_begun"] == "from scratch"
 
 
 def test_an_evaluation_of_stills_without_all_corruptions_is_made_again(tmp_path: Path) -> None:
