@@ -2,7 +2,7 @@
 
 The degradations come in the order of a camera: scene (geometry, occlusion, light), lens (blur), sensor (resolution,
 noise), codec. One image, one random generator; cv2, numpy and FFmpeg's codecs release the interpreter lock; `batch`
-spreads a batch over threads. The evaluation's corruptions (training.evaluate_stills) are other ones on purpose.
+spreads a batch over threads. The evaluation's corruptions (training.corruptions) are other ones on purpose.
 """
 
 from collections.abc import Sequence

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from smile.card import AgeInterval
 from smile.tensors import GENDERS
 from training.calibrate import bounds, covers
-from training.evaluate_stills import slices
-from training.stills import Stills
+from training.stills import Stills, slices
 
 RESAMPLES = 2000
 FEMALE = GENDERS.index("female")

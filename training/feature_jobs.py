@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import Backbone
 from training import augment, parallel, precision
-from training.evaluate_stills import CORRUPTIONS
+from training.corruptions import CORRUPTIONS
 from training.sequences import beside
 from training.still_network import HEAD, FrameAnswers
 
@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
     Attributes:
         target: file for the features. exact: in float32 everywhere, instead of in bfloat16 where that is fast.
-        corruption: what is done to the crops before the backbone sees them, in training.evaluate_stills.CORRUPTIONS.
+        corruption: what is done to the crops before the backbone sees them, in training.corruptions.CORRUPTIONS.
         taught: what single frames say is wanted as well (training.sequences.beside).
     """
 

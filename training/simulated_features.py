@@ -37,7 +37,7 @@ CHUNK = 256
 EXACT = "test"
 """The part whose features are computed in float32 everywhere; the others in bfloat16 where that is fast."""
 CORRUPTED = "{part}-{corruption}"
-"""Name of a part whose crops are corrupted (training.evaluate_stills.CORRUPTIONS) before the backbone sees them."""
+"""Name of a part whose crops are corrupted (training.corruptions.CORRUPTIONS) before the backbone sees them."""
 STILL, HELD_OUT = "stills", "held-out-stills"
 TAUGHT = ("train", STILL)
 """Parts that are learned from: what single frames say of them is kept with the features."""

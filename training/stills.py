@@ -27,6 +27,7 @@ from tqdm import tqdm
 from smile import alignment
 from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
+from smile.tensors import GENDERS
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = ROOT / "../shared/data/faces/utkface.zip"
@@ -191,3 +192,17 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def slices(data: Stills, rows: NDArray[np.int64]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """Masks over `rows`: by decade (90 and over together), gender, gender over ten, race label, capture date."""
+    age, gender, race, date = data.age[rows], data.gender[rows], data.race[rows], data.date[rows]
+    decade = np.minimum(age // 10, 9).astype(int)
+    late = np.median(data.date)
+    return {
+        "decade": {f"{10 * d}-{10 * d + 9}" if d < 9 else "90+": decade == d for d in np.unique(decade)},
+        "gender": {name: gender == code for code, name in enumerate(GENDERS)},
+        "gender_over_10": {name: (gender == code) & (age > 10) for code, name in enumerate(GENDERS)},
+        "race_label": {name: race == code for code, name in enumerate(RACES)},
+        "date": {"earlier": date < late, "later": date >= late},
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
-from training.evaluate_stills import CORRUPTIONS
+from training.corruptions import CORRUPTIONS
 from training.release_parts import provenance_of, python
 from training.stills import ROOT
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from networks.network import InterpreterNetwork
 from smile.card import Card
 from smile.tensors import GENDERS
+from training.corruptions import CORRUPTIONS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
-from training.evaluate_stills import CORRUPTIONS
 from training.simulated_features import CORRUPTED, EXACT, SmileFeatures, answer
 from training.still_network import FrameAnswers
 from training.stills import Stills

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import simulated_clips, simulated_features, still_split, stills
-from training.evaluate_stills import CORRUPTIONS
+from training.corruptions import CORRUPTIONS
 from training.release_parts import CALIBRATION_CLIPS
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures

@@ -42,7 +42,7 @@ class Plan:
             Compared once each, halves of 743 calibration and validation smiles: 0.73 years apart without, 0.60 with a
             share of 0.15, 0.54 with 0.3 and two rounds; 1.43, 1.35 and 1.27 years (root mean square) from the mean of
             frames; their ages 4.89, 4.88 and 4.91 years, genders right in 92.7, 92.3 and 93.0 %.
-        corrupted: test smiles that are also shown corrupted, in every way of training.evaluate_stills.CORRUPTIONS.
+        corrupted: test smiles that are also shown corrupted, in every way of training.corruptions.CORRUPTIONS.
         optimisation: without `steadiness`, which doubles the cost of a step. Compared once, ages of 372 calibration
             smiles and the gap of their halves: six epochs without it 5.18 and 1.86 years, three with a weight of 1 5.50
             and 2.30, three with 10 6.30 and 1.71; the mean of frames 4.95 and 0.47. Without labels, which the backbone

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.evaluate_stills import CORRUPTIONS
+from training.corruptions import CORRUPTIONS
 
 SINGLE_FACE = (
     "pyfeat_single_face.mp4",

@@ -16,8 +16,9 @@ from smile.card import AgeInterval, Card
 from smile.regions import REGIONS
 from smile.tensors import REGION_FEATURES
 from training import model_card
+from training.corruptions import CORRUPTIONS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
-from training.evaluate_stills import CORRUPTIONS, evaluate
+from training.evaluate_stills import evaluate, still_answers
 from training.model_card import key_numbers, markdown
 from training.siam_weights import scores
 from training.still_network import FrameAnswers, FrameHead
@@ -217,7 +218,8 @@ def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
     """What training.evaluate_stills writes is what the targets and the card read."""
     rng = np.random.default_rng(1)
     few = replace(data, crops=rng.integers(0, 256, (4, STORED_PX, STORED_PX, 3), dtype=np.uint8))
-    stills = evaluate(Backbone().eval(), FrameHead().eval(), few, np.arange(4))
+    rows = np.arange(4)
+    stills = evaluate(still_answers(Backbone().eval(), FrameHead().eval(), few.centre(rows)), few, rows)
     found = report(data) | {"stills": stills}
     found["targets"] = targets(found)
     verdicts = {row["target"]: row for row in found["targets"]}
