@@ -124,21 +124,22 @@ def main() -> None:
     split = still_split.load_split(data)
     rows = np.concatenate([split[part][: options.limit] for part in options.part])
 
-    def answered(folder: Path) -> StillAnswers:
-        return still_answers(checkpoint.load_backbone(folder), load_head(folder / HEAD), data.centre(rows))
+    def answered(backbone: Backbone, folder: Path) -> StillAnswers:
+        return still_answers(backbone, load_head(folder / HEAD), data.centre(rows))
 
-    found = answered(options.folder)
+    backbone = checkpoint.load_backbone(options.folder)
+    found = answered(backbone, options.folder)
     name = "_".join(options.part)
-    source = checkpoint.load_backbone(options.folder).config.source
     report: dict[str, Any] = {
         "part": name,
         "split": still_split.split_id(),
-        "source": source,
+        "source": backbone.config.source,
         **evaluate(found, data, rows),
     }
     print(*(f"{name:17} {report[name]}" for name in found), sep="\n")
     if options.against:
-        report["minus_other"] = compared(found, answered(options.against), data, rows)
+        others = answered(checkpoint.load_backbone(options.against), options.against)
+        report |= {"other": str(options.against), "minus_other": compared(found, others, data, rows)}
         print(f"minus {options.against}:", *(f"{name:17} {report['minus_other'][name]}" for name in found), sep="\n")
     target = options.folder.parent / f"evaluation_{name}.json"
     target.write_text(json.dumps(report, indent=1) + "\n")

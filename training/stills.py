@@ -184,16 +184,6 @@ def labels(name: str) -> tuple[int, int, int, int]:
     return age, gender, race, date
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Prepare the labelled stills: aligned crops and labels.")
-    parser.add_argument("--archive", type=Path, default=ARCHIVE)
-    load(parser.parse_args().archive)
-
-
-if __name__ == "__main__":
-    main()
-
-
 def slices(data: Stills, rows: NDArray[np.int64]) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Masks over `rows`: by decade (90 and over together), gender, gender over ten, race label, capture date."""
     age, gender, race, date = data.age[rows], data.gender[rows], data.race[rows], data.date[rows]
@@ -206,3 +196,13 @@ def slices(data: Stills, rows: NDArray[np.int64]) -> dict[str, dict[str, NDArray
         "race_label": {name: race == code for code, name in enumerate(RACES)},
         "date": {"earlier": date < late, "later": date >= late},
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Prepare the labelled stills: aligned crops and labels.")
+    parser.add_argument("--archive", type=Path, default=ARCHIVE)
+    load(parser.parse_args().archive)
+
+
+if __name__ == "__main__":
+    main()
