@@ -20,6 +20,13 @@ def next_version(repository: Path, models: tuple[str, ...]) -> int:
     return max(found, default=0) + 1
 
 
+def refuse_published(repository: Path, model: str, version: int) -> None:
+    """Raises FileExistsError: the version is there already; published versions are never changed."""
+    target = repository / model / str(version)
+    if target.exists():
+        raise FileExistsError(f"{target} is already published")
+
+
 def publish(repository: Path, model: str, version: int, files: Mapping[str, bytes], config: str) -> Path:
     """Write the files of a version beside its place, flush them to disk, rename; then replace config.pbtxt likewise.
 
@@ -27,13 +34,12 @@ def publish(repository: Path, model: str, version: int, files: Mapping[str, byte
         the new version directory.
 
     Raises:
-        FileExistsError: the version is there already; published versions are never changed.
+        FileExistsError: see `refuse_published`.
     """
+    refuse_published(repository, model, version)
     folder = repository / model
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / str(version)
-    if target.exists():
-        raise FileExistsError(f"{target} is already published")
     temporary = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder))
     try:
         for name, content in files.items():

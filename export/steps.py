@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from export import gate, ladder, parity, precision, triton
 from export.equalise import equalised
-from export.publish import next_version, publish
+from export.publish import next_version, publish, refuse_published
 from export.release import Release
 from export.tracing import trace
 from smile.card import Card
@@ -86,7 +86,13 @@ def export(
 def publish_all(
     repository: Path, version: int, contents: Mapping[Graph, Mapping[str, onnx.ModelProto]], card: Card
 ) -> list[Path]:
-    """Publish the files of each graph with its config.pbtxt; where they are. Raises FileExistsError."""
+    """Publish the files of each graph with its config.pbtxt; where they are.
+
+    Raises:
+        FileExistsError: one of them has this version already, and nothing was published.
+    """
+    for graph in contents:
+        refuse_published(repository, graph.name, version)
     directories = []
     for graph, models in contents.items():
         files = {name: model.SerializeToString(deterministic=True) for name, model in models.items()}

@@ -2,7 +2,7 @@
 
     BackendError
     ├── BackendUnavailable     the server is away, starting, or broke off; trying again later may help
-    ├── ContractMismatch       the graphs were made for another contract; nothing is served
+    ├── ContractMismatch       the graphs were made for another contract, or not for each other; nothing is served
     └── NotServed              the model repository holds no graphs of this network
 
 Exceptions of onnxruntime, tritonclient and grpc are mapped to these at the boundary, with `from`.
@@ -28,7 +28,8 @@ class BackendUnavailable(BackendError):
 
 
 class ContractMismatch(BackendError):
-    """The graphs and this gateway do not agree on names, shapes, regions, geometry or frame rate."""
+    """The graphs and this gateway do not agree on names, shapes, regions, geometry or frame rate, or the graphs of a
+    network are not of one release."""
 
 
 class NotServed(BackendError):
@@ -85,8 +86,23 @@ class Backend(Protocol):
         """Release everything."""
 
 
-def checked_card(graph: Graph, metadata: dict[str, str]) -> Card:
-    """The card in a graph's metadata. Raises ContractMismatch where the graph was made for another contract."""
+def checked_card(network: Network, of_frames: dict[str, str], of_sequences: dict[str, str]) -> Card:
+    """The one card of both graphs of a network, from their metadata.
+
+    Raises:
+        ContractMismatch: a graph was made for another contract, or the two are not of one release.
+    """
+    frames, sequences = NETWORKS[network]
+    card, other = _card(frames, of_frames), _card(sequences, of_sequences)
+    if card != other:
+        raise ContractMismatch(
+            f"{frames.name} is of the release {card.name}, {sequences.name} of another one ({other.name}): the newest "
+            "versions of both must come from one export"
+        )
+    return card
+
+
+def _card(graph: Graph, metadata: dict[str, str]) -> Card:
     try:
         card = Card.from_json(metadata[METADATA_CARD])
         found = metadata[METADATA_FINGERPRINT]

@@ -36,7 +36,7 @@ class InProcessBackend:
 
         Raises:
             BackendError: nothing to load, or the GPU asked for does not execute.
-            ContractMismatch: graphs of another contract.
+            ContractMismatch: graphs of another contract, or of different releases.
         """
         cores = available_cores()
         self._sessions: dict[str, ort.InferenceSession] = {}
@@ -67,10 +67,7 @@ class InProcessBackend:
         graphs = NETWORKS[network]
         opened = [_open(graph, repository, device) for graph in graphs]
         self._sessions |= {graph.name: session for graph, session in zip(graphs, opened, strict=True)}
-        _, card = (
-            checked_card(graph, session.get_modelmeta().custom_metadata_map)
-            for graph, session in zip(graphs, opened, strict=True)
-        )
+        card = checked_card(network, *(session.get_modelmeta().custom_metadata_map for session in opened))
         return Model(card, _latest(repository / graphs[-1].name).name, opened[0].get_providers()[0], network)
 
     def _run(self, graph: Graph, inputs: Arrays) -> Arrays:

@@ -60,8 +60,7 @@ class TritonBackend:
         if network not in self._models:
             frames, sequence = NETWORKS[network]
             with _mapped():
-                checked_card(frames, await self._parameters(frames))
-                card = checked_card(sequence, await self._parameters(sequence))
+                card = checked_card(network, await self._parameters(frames), await self._parameters(sequence))
                 metadata = await self._client.get_model_metadata(sequence.name, client_timeout=READY_TIMEOUT_S)
             self._models[network] = Model(card, max(metadata.versions, key=int), "triton", network)
         return self._models[network]

@@ -1,9 +1,13 @@
 import threading
 from pathlib import Path
 
+import onnx
 import pytest
 
 from export.publish import CONFIG_FILE, next_version, publish
+from export.steps import publish_all
+from smile.card import Card
+from smile.tensors import BACKBONE, RELATIONS
 
 FILES = {"model.onnx": b"a" * 3_000_000, "model.fp16.onnx": b"b" * 3_000_000}
 
@@ -23,6 +27,16 @@ def test_a_published_version_is_never_changed(tmp_path: Path) -> None:
         publish(tmp_path, "backbone", 1, {"model.onnx": b"other"}, "second")
     assert (tmp_path / "backbone/1/model.onnx").read_bytes() == FILES["model.onnx"]
     assert (tmp_path / "backbone" / CONFIG_FILE).read_text() == "first"
+
+
+def test_graphs_of_a_release_are_published_together_or_not_at_all(tmp_path: Path) -> None:
+    """Where the second has the version already, the first, which would be served beside a stranger, is not published."""
+    publish(tmp_path, RELATIONS.name, 5, FILES, "other")
+    model = onnx.ModelProto()
+    contents = {graph: {"model.onnx": model} for graph in (BACKBONE, RELATIONS)}
+    with pytest.raises(FileExistsError, match="relations"):
+        publish_all(tmp_path, 5, contents, Card("new", None, "Apache-2.0", 25.0))
+    assert not (tmp_path / BACKBONE.name).exists()
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the in-process backend refuses to start with, and that batches do not change answers."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from service.backends.base import BackendError, ContractMismatch
 from service.backends.inprocess import InProcessBackend
 from service.settings import Settings
-from smile.card import METADATA_FINGERPRINT
+from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
 from smile.tensors import BACKBONE, RELATIONS
 
 
@@ -40,6 +41,18 @@ def test_other_contract(repository: Path) -> None:
             entry.value = "0" * 16
     onnx.save(graph, path)
     with pytest.raises(ContractMismatch, match="0000000000000000"):
+        InProcessBackend(repository)
+
+
+def test_graphs_of_two_releases(repository: Path) -> None:
+    """A backbone that was published without its relations is not served under their name."""
+    newer = Path(shutil.copytree(repository / BACKBONE.name / "1", repository / BACKBONE.name / "2"))
+    graph = onnx.load(newer / "model.onnx")
+    for entry in graph.metadata_props:
+        if entry.key == METADATA_CARD:
+            entry.value = replace(Card.from_json(entry.value), name="another").to_json()
+    onnx.save(graph, newer / "model.onnx")
+    with pytest.raises(ContractMismatch, match="backbone is of the release another"):
         InProcessBackend(repository)
 
 
