@@ -39,7 +39,6 @@ from training.still_network import HEAD, StillNetwork, expected_age, fold, save_
 RUN = stills.ROOT / "runs/backbone"
 DATA = "UTKFace (non-commercial research), age and gender"
 CALIBRATION_CROPS = 512
-WARM_CROPS = 256
 SAVE_EVERY_S = 300.0
 RELEASE_EVERY_S = 1800.0
 
@@ -74,7 +73,7 @@ def train(
     if (folder / "state.pt").exists():
         run.resume(folder / "state.pt")
     elif start is not None:
-        if not run.warm_start(start, torch.from_numpy(data.centre(parts["train"][:WARM_CROPS]))):
+        if not run.warm_start(start, torch.from_numpy(data.centre(parts["train"][: still_head.WARM_CROPS]))):
             fit_head(run, data, parts)
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images

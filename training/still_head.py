@@ -1,12 +1,19 @@
-"""A head for convolutions that come without one: fitted to their maps, before training moves them.
+"""A head for convolutions that come without one, fitted to their maps: before training moves them, or for a released
+backbone, as training.shipped gives it, to be judged by.
+
+    python -m training.still_head runs/shipped/backbone
 
 A head that knows nothing sends gradients of noise through convolutions that are good already, at full rates. Compared
 once, on validation stills, for the shipped convolutions: 4.77 years and 94.1 % by the head that was trained along with
 them, 4.83 and 93.0 by one fitted to 8,192 views in 20 epochs at a rate of 2e-3, 4.78 and 93.7 by one fitted as here.
 """
 
+import argparse
+import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,19 +21,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from networks import checkpoint
 from smile import alignment
 from smile.regions import GRID
-from training import augment, parallel, precision
+from training import augment, parallel, precision, still_split, stills
 from training.backbone_plan import Plan
 from training.still_batches import epoch_order, sampling_weights
 from training.still_loss import Labels, loss
-from training.still_network import FrameHead, StillNetwork
+from training.still_network import HEAD, FrameHead, StillNetwork, save_head, unfold
 from training.stills import Stills
 
 VIEWS = 2
 """Of each training still, on average: they are drawn as those of a run are."""
 EPOCHS, BATCH = 6, 128
 RATE, DROPOUT = 5e-4, 0.5
+WARM_CROPS = 256
+"""Training crops by which the normalisation of a released backbone is found."""
 BLOCK, CHUNK = 1024, 32
 """Views that are made at once, and crops that are encoded at once."""
 
@@ -81,3 +91,24 @@ def _means(
             crops = augment.batch(data.crops[shown], seeds, alignment.CROP_PX, plan.degraded, images)
             yield torch.cat(list(pool.map(encode, np.split(crops, range(CHUNK, len(crops), CHUNK)))))
     network.train(training)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.still_head", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("backbone", type=Path, help="checkpoint directory of the backbone; the head is written into it")
+    folder = parser.parse_args(arguments).backbone
+    try:
+        backbone = checkpoint.load_backbone(folder)
+    except checkpoint.CheckpointError as error:
+        sys.exit(f"error: {error}")
+    torch.set_num_threads(1)
+    data = stills.load()
+    rows = still_split.load_split(data)["train"]
+    network = unfold(backbone, torch.from_numpy(data.centre(rows[:WARM_CROPS]))).eval()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        save_head(fitted(network, data, rows, Plan(), pool), folder / HEAD)
+    print(folder / HEAD)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The shipped backbone as a checkpoint that training can use."""
+"""What is shipped as checkpoints that training can use."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,11 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from export import release
+from export.triton import MODEL_FILE
 from networks import checkpoint
 from smile.card import METADATA_CARD
-from smile.tensors import BACKBONE
+from smile.tensors import BACKBONE, RELATIONS
 from training import shipped
 
 
@@ -43,6 +45,24 @@ def test_what_the_weights_have_seen_is_counted_on(tmp_path: Path) -> None:
     folder = shipped.write(tmp_path / "backbone", tmp_path / "repository")
     provenance = json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
     assert (provenance["images_seen"], provenance["begun"]) == (4321, "from elsewhere")
+
+
+def test_the_release_computes_what_is_served(tmp_path: Path) -> None:
+    """The networks of both traits answer as the relations graph does, whatever is masked and however long the clip."""
+    found = release.load(shipped.write_release(tmp_path)).relations
+    rng = np.random.default_rng(0)
+    masks = np.concatenate([np.ones((1, 9)), 1 - np.eye(9)]).astype(np.float32)
+    feeds = {
+        "regions": rng.random((2, 16, 9, 2048)).astype(np.float16),
+        "frame_count": np.array([16, 9]),
+        "region_mask": np.stack([masks, masks]),
+    }
+    (graph,) = shipped.REPOSITORY.glob(f"{RELATIONS.name}/*/{MODEL_FILE}")
+    served = ort.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, feeds)
+    with torch.inference_mode():
+        exact = found(*(torch.from_numpy(feeds[tensor.name]) for tensor in RELATIONS.inputs))
+    for one, other in zip(served, exact, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
 
 
 def test_a_repository_without_a_backbone_is_named(tmp_path: Path) -> None:
