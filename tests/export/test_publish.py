@@ -30,7 +30,7 @@ def test_a_published_version_is_never_changed(tmp_path: Path) -> None:
 
 
 def test_graphs_of_a_release_are_published_together_or_not_at_all(tmp_path: Path) -> None:
-    """Where the second has the version already, the first, which would be served beside a stranger, is not published."""
+    """Where the second has the version already, the first is not published: it would be served beside a stranger."""
     publish(tmp_path, RELATIONS.name, 5, FILES, "other")
     model = onnx.ModelProto()
     contents = {graph: {"model.onnx": model} for graph in (BACKBONE, RELATIONS)}
