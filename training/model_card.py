@@ -78,7 +78,7 @@ Written by training.model_card from evaluation.json; do not edit.
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
 - Backbone: ten convolutions of VGG-Face's shape, trained ({begun(backbone)}); {_views(backbone):,} views of stills
-  in all ({100 * backbone.get("progress", 0):.0f} % of its planned run). Heads: compact interpreter networks.
+  in all. Heads: compact interpreter networks.
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
 - Targets: {len(report["targets"])}, of which {missed} missed and {unmeasured} not measured (table below).

@@ -1,13 +1,14 @@
 """From a zip of labelled stills to released weights, unattended.
 
-    stills -> backbone -> simulated smiles -> features -> heads for age and gender -> calibration -> release
-           -> evaluation on the test part -> exported repository -> evaluation in the shipped precision -> model card
+    stills -> backbone -> simulated smiles -> features -> heads for age and gender -> release -> exported repository
+           -> calibration and evaluation on the test part, in the shipped precision -> model card
 
 May be interrupted at any point and run again: what is finished is recognised by its files. In the folder of the run:
 
     plan.json            what was asked for, and of which backbone
     heads/<trait>/       training.train
     release/             networks.checkpoint: backbone/, age/, gender/, card.json
+    calibration/         answers of the calibration part as shipped
     evaluation/          answers of every test clip, in float32 and as shipped; videos.json
     evaluation.json      all numbers
     MODEL_CARD.md        written from evaluation.json
@@ -29,10 +30,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export import release
+from export.release import CARD
 from networks import checkpoint
 from networks.config import TRAITS
 from networks.network import InterpreterNetwork
-from networks.traits import AgeScale, GenderTemperature
+from networks.traits import GenderTemperature
 from smile.card import Card
 from training import (
     calibrate,
@@ -52,10 +55,11 @@ from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
 from training.still_network import FrameAnswers
 from training.stills import ROOT
-from training.weights_backbone import BACKBONE, finish_backbone, still_report
-from training.weights_evaluation import Evaluation
+from training.weights_backbone import BACKBONE, finish_backbone, judge_backbone, still_report
+from training.weights_evaluation import Evaluation, drawn_stills
 from training.weights_material import Material
 from training.weights_plan import Plan
+from training.weights_shipped import Shipped
 
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
@@ -99,12 +103,14 @@ class Weights:
         if not self._card.exists():
             features = self.material.features(PARTS[:3])
             self.train(features)
-            self.calibrate(features)
-        evaluation = Evaluation(self.out / "evaluation", self.material.data, Card.from_json(self._card.read_text()))
-        self.answer_exactly(evaluation)
+            self.release(features)
         draft = self.out / "draft_repository"
         self.export(draft)
-        self.answer_as_shipped(evaluation, draft)
+        shipped = Shipped(draft, self.material)
+        self.calibrate(shipped)
+        evaluation = Evaluation(self.out / "evaluation", self.material.data, Card.from_json(self._card.read_text()))
+        self.answer_exactly(evaluation)
+        self.answer_as_shipped(evaluation, shipped)
         report = evaluation.report(still_report(self.material.backbone), size_of(draft), self._provenance())
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
@@ -142,27 +148,29 @@ class Weights:
         assert isinstance(found, InterpreterNetwork)
         return found
 
-    def calibrate(self, features: SmileFeatures) -> None:
-        """Interval of the age and temperature of the gender from the calibration part, and the release with them."""
+    def release(self, features: SmileFeatures) -> None:
+        """The networks, with the temperature of the gender from the calibration smiles, and a card without interval."""
         clips = features.part("calibration")
-
-        def answers(network: InterpreterNetwork, clips: Sequence[Clip]) -> NDArray[np.float64]:
-            return simulated_features.answer(network, map(features.regions, clips))
-
         gender = self.network(self.out / "heads" / "gender" / "network")
         assert isinstance(gender.answer, GenderTemperature)
         gender.answer.temperature.fill_(1.0)
         labels = np.array([clip.gender == "female" for clip in clips])
-        gender.answer.temperature.fill_(calibrate.temperature(answers(gender, clips), labels))
+        female = simulated_features.answer(gender, map(features.regions, clips))
+        gender.answer.temperature.fill_(calibrate.temperature(female, labels))
         age = self.network(self.out / "heads" / "age" / "network")
-        assert isinstance(age.answer, AgeScale)
-        interval = calibrate.age_interval(answers(age, clips), _ages(clips))
         for trait, network in (("age", age), ("gender", gender)):
             checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
         shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
         trained_on = f"{TRAINED_ON}; backbone {model_card.begun(provenance_of(self.material.backbone))}"
-        card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz, interval)
+        card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz)
         self._card.write_text(card.to_json() + "\n")
+
+    def calibrate(self, shipped: Shipped) -> None:
+        """Put the interval of the age into the card."""
+        card = Card.from_json(self._card.read_text())
+        if card.age_interval is None:
+            interval = shipped.age_interval(self.material.clips("calibration"), self.out / "calibration")
+            self._card.write_text(replace(card, age_interval=interval).to_json() + "\n")
 
     def answer_exactly(self, evaluation: Evaluation) -> None:
         """Answers to the test part in float32, by the relations and by the mean of single frames."""
@@ -173,21 +181,13 @@ class Weights:
         single = FrameAnswers.load(self.material.backbone)
         evaluation.answer_exactly(features, networks["age"], networks["gender"], single)
 
-    def answer_as_shipped(self, evaluation: Evaluation, repository: Path) -> None:
-        """Answers of the exported graphs to the test part and to real videos, in a process with the service's parts."""
-        listing = self.out / "evaluation" / "test.txt"
-        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(self.material.clips(EXACT).items())))
-        common = ["--repository", str(repository)]
-        if not evaluation.shipped.exists():
-            python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(evaluation.shipped))
-        if not evaluation.still_clips.exists():
-            names = evaluation.list_still_clips(self.material.parts[EXACT], self.plan.seed)
-            source = ["--archive", str(self.material.archive), "--list", str(names)]
-            python("benchmarks.still_clips", *common, *source, "--out", str(evaluation.still_clips))
-        if self.videos.is_dir() and not (evaluation.videos / "videos.json").exists():
-            python(
-                "benchmarks.accuracy", "videos", *common, "--videos", str(self.videos), "--out", str(evaluation.videos)
-            )
+    def answer_as_shipped(self, evaluation: Evaluation, shipped: Shipped) -> None:
+        """Answers of the exported graphs to the test part and to real videos."""
+        shipped.answer_smiles(self.material.clips(EXACT), evaluation.shipped)
+        drawn = drawn_stills(self.material.parts[EXACT], self.plan.seed)
+        shipped.answer_stills(drawn, evaluation.still_clips)
+        if self.videos.is_dir():
+            shipped.answer_videos(self.videos, evaluation.videos)
         evaluation.wobble(FrameAnswers.load(self.material.backbone))
 
     def export(self, repository: Path) -> None:
@@ -202,10 +202,10 @@ class Weights:
 
     @property
     def _card(self) -> Path:
-        return self.out / "release" / "card.json"
+        return self.out / "release" / CARD
 
     def _provenance(self) -> dict[str, Any]:
-        heads = {trait: provenance_of(self.out / "heads" / trait) for trait in TRAITS}
+        heads = {trait: provenance_of(self.out / "release" / trait) for trait in TRAITS}
         kept = ("epochs", "best_epoch", "selection", "seconds", "features")
         return {
             "commit": commit(),
@@ -235,9 +235,28 @@ def _train(config: RunConfig) -> None:
     train.run(config, *_loaded)
 
 
+def take_release(given: Path, out: Path) -> Path:
+    """Copy the networks of a release into that of the run in `out`, uncalibrated, unless there is one; its backbone.
+
+    Raises:
+        checkpoint.CheckpointError: `given` is no release.
+    """
+    taken = out / "release"
+    if not (taken / CARD).exists():
+        card = release.load(given).card
+        for part in ("backbone", *TRAITS):
+            shutil.copytree(given / part, taken / part, dirs_exist_ok=True)
+        (taken / CARD).write_text(replace(card, age_interval=None, report=None).to_json() + "\n")
+    return taken / "backbone"
+
+
 def of_options(options: argparse.Namespace) -> Weights:
     """The run that they mean. Raises ConfigError where its folder holds another."""
-    backbone = options.backbone or BACKBONE
+    if options.release:
+        backbone = take_release(options.release, options.out)
+        judge_backbone(backbone)
+    else:
+        backbone = options.backbone or BACKBONE
     return Weights(weights_plan.plan(options), options.out, backbone, processes=options.processes)
 
 
@@ -245,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = weights_plan.parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     try:
-        if options.backbone is None:
+        if not (options.backbone or options.release):
             finish_backbone(BACKBONE)
         repository = of_options(options).run()
     except Failure as error:

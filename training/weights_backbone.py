@@ -7,6 +7,7 @@ from typing import Any
 from networks import checkpoint
 from training.corruptions import CORRUPTIONS
 from training.release_parts import provenance_of, python
+from training.still_network import HEAD
 from training.stills import ROOT
 
 BACKBONE = ROOT / "runs/backbone/release"
@@ -22,9 +23,16 @@ def still_report(backbone: Path) -> dict[str, Any] | None:
 
 
 def finish_backbone(directory: Path) -> None:
-    """Train the backbone where that is not finished, and score it on the test stills; both are resumable."""
+    """Train the backbone where that is not finished, and score it; both are resumable."""
     path = directory / checkpoint.CONFIG
     if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
         python("training.backbone", "--folder", str(directory.parent))
+    judge_backbone(directory)
+
+
+def judge_backbone(directory: Path) -> None:
+    """Score the backbone on the test stills by its own head, which is fitted where there is none."""
+    if not (directory / HEAD).exists():
+        python("training.still_head", str(directory))
     if still_report(directory) is None:
         python("training.evaluate_stills", "--part", "test", "--folder", str(directory))

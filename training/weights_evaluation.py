@@ -123,13 +123,6 @@ class Evaluation:
         with np.load(self.folder / f"{part}.npz") as found:
             return Answers(found["age"], found["female"], found["rows"])
 
-    def list_still_clips(self, rows: NDArray[np.int64], seed: int) -> Path:
-        """The file that names STILL_CLIPS of the stills in these rows, drawn by `seed`, in the order drawn."""
-        drawn = drawn_stills(rows, seed)
-        path = self.still_clips.with_suffix(".txt")
-        path.write_text("".join(f"{name}\n" for name in self.data.names[drawn]))
-        return path
-
     def _still_clips(self) -> Report:
         """Score of the stills that were answered as clips, by decade as well, and how many were refused, by code."""
         row_of = {str(name): row for row, name in enumerate(self.data.names)}

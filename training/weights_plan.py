@@ -77,7 +77,13 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--views", type=int, help="of each of these stills")
     parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
     parser.add_argument("--epochs", type=int, help="of the first network's heads")
-    parser.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
+    taken = parser.add_mutually_exclusive_group()
+    taken.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
+    taken.add_argument(
+        "--release",
+        type=Path,
+        help="calibrate and evaluate these networks instead of training any (training.shipped --release gives some)",
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--processes", type=int, help="default: one for each core")
     return parser

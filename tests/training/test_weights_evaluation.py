@@ -5,6 +5,8 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from smile.card import AgeInterval, Card
 from smile.regions import REGIONS
 from smile.tensors import REGION_FEATURES
 from training import model_card
+from training.calibrate import bounds
 from training.corruptions import CORRUPTIONS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
 from training.evaluate_stills import evaluate, still_answers
@@ -24,7 +27,9 @@ from training.siam_weights import scores
 from training.still_network import FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
 from training.weights_backbone import still_report
-from training.weights_evaluation import Evaluation
+from training.weights_evaluation import Evaluation, drawn_stills
+from training.weights_material import Material
+from training.weights_shipped import Shipped
 from training.weights_targets import targets
 
 COUNT = 400
@@ -102,16 +107,31 @@ def test_refused_clips_are_counted_and_not_scored(data: Stills, tmp_path: Path) 
     """Stills are drawn from the rows given, the same for one seed; each answer is scored by the label of its still."""
     evaluation = Evaluation(tmp_path, data, Card("n", "t", "l", 25.0, INTERVAL))
     rows = np.arange(100, 200)
-    names = evaluation.list_still_clips(rows, 1).read_text().split()
-    assert sorted(map(int, names)) == list(rows) and names != sorted(names)
-    assert evaluation.list_still_clips(rows[::-1], 1).read_text().split() == names
-    drawn = np.array(names, int)
+    drawn = drawn_stills(rows, 1)
+    assert sorted(drawn) == list(rows) and list(drawn) != sorted(drawn)
+    assert np.array_equal(drawn_stills(rows[::-1], 1), drawn)
+    evaluation.still_clips.with_suffix(".txt").write_text("".join(f"{name}\n" for name in data.names[drawn]))
     age, refused = data.age[drawn] + 2.0, np.where(drawn % 10 == 0, "no_face", "")
     age[refused != ""] = np.nan
     np.savez(evaluation.still_clips, age=age, female=data.gender[drawn] * 1.0, refused=refused)
     found = evaluation._still_clips()
     assert found["n"] == 90 and found["refused"] == {"no_face": 10}
     assert found["mae"]["value"] == 2.0 and found["gender_accuracy"]["value"] == 1.0
+
+
+def test_intervals_rest_on_smiles_and_on_stills_of_any_pose(data: Stills, tmp_path: Path) -> None:
+    """Where stills are answered worse than smiles, the interval is wide enough for both; refused ones do not count."""
+    rows = np.arange(COUNT)
+    signs = np.where(rows % 2, 1, -1)
+    still = data.age + 8.0 * signs
+    still[::10] = np.nan
+    np.savez(tmp_path / "smiles.npz", age=data.age[::4] + 2.0 * signs[::4])
+    np.savez(tmp_path / "stills.npz", age=still)
+    material = SimpleNamespace(data=data, parts={"calibration": rows[::-1]})
+    smiles = {int(row): tmp_path / f"{row}.npz" for row in rows[::4]}
+    interval = Shipped(tmp_path, cast(Material, material)).age_interval(smiles, tmp_path)
+    low, high = bounds(interval, np.array([40.0]))
+    assert 6.0 < 40.0 - low < 12.0 and 6.0 < high - 40.0 < 12.0
 
 
 def report(data: Stills) -> dict:

@@ -1,0 +1,61 @@
+"""What exported graphs answer, in a process with the service's own parts, and the age interval that follows from it."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smile.card import AgeInterval
+from training import calibrate
+from training.release_parts import python
+from training.weights_material import Material
+
+
+class Shipped:
+    """Graphs in a model repository. What is answered already, in the files asked for, is not asked again."""
+
+    def __init__(self, repository: Path, material: Material) -> None:
+        self.repository, self.material = repository, material
+
+    def age_interval(self, smiles: dict[int, Path], folder: Path) -> AgeInterval:
+        """From the calibration part as users will send such faces: its simulated smiles, and all its stills as clips.
+
+        Smiles alone are of faces that look ahead, which are easier.
+
+        Args:
+            smiles: row of each still -> its simulated smile.
+            folder: for the answers.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        stills = np.sort(self.material.parts["calibration"])
+        of_smiles, of_stills = folder / "smiles.npz", folder / "stills.npz"
+        self.answer_smiles(smiles, of_smiles)
+        self.answer_stills(stills, of_stills)
+        with np.load(of_smiles) as moved, np.load(of_stills) as still:
+            estimates = np.concatenate([moved["age"], still["age"]])
+        ages = self.material.data.age[np.concatenate([sorted(smiles), stills])].astype(np.float64)
+        answered = np.isfinite(estimates)
+        return calibrate.age_interval(estimates[answered], ages[answered])
+
+    def answer_smiles(self, clips: dict[int, Path], answers: Path) -> None:
+        """Of simulated smiles, in the order of their rows (benchmarks.accuracy)."""
+        listing = answers.with_suffix(".txt")
+        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(clips.items())))
+        if not answers.exists():
+            self._run("benchmarks.accuracy", "crops", "--list", str(listing), "--out", str(answers))
+
+    def answer_stills(self, rows: NDArray[np.int64], answers: Path) -> None:
+        """Of stills as clips without movement, in this order (benchmarks.still_clips)."""
+        listing = answers.with_suffix(".txt")
+        listing.write_text("".join(f"{name}\n" for name in self.material.data.names[rows]))
+        if not answers.exists():
+            archive = str(self.material.archive)
+            self._run("benchmarks.still_clips", "--archive", archive, "--list", str(listing), "--out", str(answers))
+
+    def answer_videos(self, videos: Path, answers: Path) -> None:
+        """Of real clips (benchmarks.accuracy)."""
+        if not (answers / "videos.json").exists():
+            self._run("benchmarks.accuracy", "videos", "--videos", str(videos), "--out", str(answers))
+
+    def _run(self, module: str, *arguments: str) -> None:
+        python(module, *arguments, "--repository", str(self.repository))
