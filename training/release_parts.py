@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
-from training import parallel, train
+from training import parallel, shipped, train
 from training.stills import ROOT
 
 TRAINED_ON = (
@@ -17,7 +17,7 @@ TRAINED_ON = (
 LICENCE = "non-commercial research only, as the training data (UTKFace)"
 CALIBRATION_CLIPS = 48
 """Training smiles on which int8 ranges are chosen and precisions are compared."""
-Failure = (*train.Failure, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
+Failure = (*train.Failure, shipped.NotShipped, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
 """What ends a run with one line."""
 
 

@@ -30,13 +30,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export import release
+from export.recard import recard
 from export.release import CARD
 from networks import checkpoint
 from networks.config import TRAITS
 from networks.network import InterpreterNetwork
 from networks.traits import GenderTemperature
 from smile.card import Card
+from smile.tensors import GRAPHS
 from training import (
     calibrate,
     model_card,
@@ -59,7 +60,7 @@ from training.weights_backbone import BACKBONE, finish_backbone, judge_backbone,
 from training.weights_evaluation import Evaluation, drawn_stills
 from training.weights_material import Material
 from training.weights_plan import Plan
-from training.weights_shipped import Shipped
+from training.weights_shipped import DRAFT, VERSION, Shipped, is_published, take_shipped
 
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
@@ -104,20 +105,21 @@ class Weights:
             features = self.material.features(PARTS[:3])
             self.train(features)
             self.release(features)
-        draft = self.out / "draft_repository"
+        draft = self.out / DRAFT
         self.export(draft)
-        shipped = Shipped(draft, self.material)
-        self.calibrate(shipped)
+        graphs = Shipped(draft, self.material)
+        self.calibrate(graphs)
         evaluation = Evaluation(self.out / "evaluation", self.material.data, Card.from_json(self._card.read_text()))
         self.answer_exactly(evaluation)
-        self.answer_as_shipped(evaluation, shipped)
+        self.answer_as_shipped(evaluation, graphs)
         report = evaluation.report(still_report(self.material.backbone), size_of(draft), self._provenance())
         (self.out / "evaluation.json").write_text(model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
         self._card.write_text(card.to_json() + "\n")
         model_card.write(self.out)
         repository = self.out / "model_repository"
-        self.export(repository)
+        shutil.rmtree(repository, ignore_errors=True)
+        recard(draft, repository, GRAPHS, card, version=VERSION)
         return repository
 
     def train(self, features: SmileFeatures) -> None:
@@ -165,11 +167,11 @@ class Weights:
         card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz)
         self._card.write_text(card.to_json() + "\n")
 
-    def calibrate(self, shipped: Shipped) -> None:
+    def calibrate(self, graphs: Shipped) -> None:
         """Put the interval of the age into the card."""
         card = Card.from_json(self._card.read_text())
         if card.age_interval is None:
-            interval = shipped.age_interval(self.material.clips("calibration"), self.out / "calibration")
+            interval = graphs.age_interval(self.material.clips("calibration"), self.out / "calibration")
             self._card.write_text(replace(card, age_interval=interval).to_json() + "\n")
 
     def answer_exactly(self, evaluation: Evaluation) -> None:
@@ -181,24 +183,25 @@ class Weights:
         single = FrameAnswers.load(self.material.backbone)
         evaluation.answer_exactly(features, networks["age"], networks["gender"], single)
 
-    def answer_as_shipped(self, evaluation: Evaluation, shipped: Shipped) -> None:
+    def answer_as_shipped(self, evaluation: Evaluation, graphs: Shipped) -> None:
         """Answers of the exported graphs to the test part and to real videos."""
-        shipped.answer_smiles(self.material.clips(EXACT), evaluation.shipped)
+        graphs.answer_smiles(self.material.clips(EXACT), evaluation.shipped)
         drawn = drawn_stills(self.material.parts[EXACT], self.plan.seed)
-        shipped.answer_stills(drawn, evaluation.still_clips)
+        graphs.answer_stills(drawn, evaluation.still_clips)
         if self.videos.is_dir():
-            shipped.answer_videos(self.videos, evaluation.videos)
+            graphs.answer_videos(self.videos, evaluation.videos)
         evaluation.wobble(FrameAnswers.load(self.material.backbone))
 
     def export(self, repository: Path) -> None:
-        if (repository / "relations" / "1").exists():
+        """The graphs with the card as it is before calibration."""
+        if is_published(repository):
             return
         shutil.rmtree(repository, ignore_errors=True)
         crops = self.out / "calibration.npz"
         if not crops.exists():
             np.savez_compressed(crops, frames=self.material.calibration_crops())
         release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
-        python("export", *release, "--calibration", str(crops), "--version", "1")
+        python("export", *release, "--calibration", str(crops), "--version", str(VERSION))
 
     @property
     def _card(self) -> Path:
@@ -235,25 +238,10 @@ def _train(config: RunConfig) -> None:
     train.run(config, *_loaded)
 
 
-def take_release(given: Path, out: Path) -> Path:
-    """Copy the networks of a release into that of the run in `out`, uncalibrated, unless there is one; its backbone.
-
-    Raises:
-        checkpoint.CheckpointError: `given` is no release.
-    """
-    taken = out / "release"
-    if not (taken / CARD).exists():
-        card = release.load(given).card
-        for part in ("backbone", *TRAITS):
-            shutil.copytree(given / part, taken / part, dirs_exist_ok=True)
-        (taken / CARD).write_text(replace(card, age_interval=None, report=None).to_json() + "\n")
-    return taken / "backbone"
-
-
 def of_options(options: argparse.Namespace) -> Weights:
     """The run that they mean. Raises ConfigError where its folder holds another."""
-    if options.release:
-        backbone = take_release(options.release, options.out)
+    if options.shipped:
+        backbone = take_shipped(options.shipped, options.out)
         judge_backbone(backbone)
     else:
         backbone = options.backbone or BACKBONE
@@ -264,16 +252,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = weights_plan.parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
     try:
-        if not (options.backbone or options.release):
+        if not (options.backbone or options.shipped):
             finish_backbone(BACKBONE)
         repository = of_options(options).run()
     except Failure as error:
         sys.exit(f"error: {error}")
     print((options.out / "MODEL_CARD.md").read_text())
     print(f"to try them: SMILE_MODEL_REPOSITORY={repository} make serve")
-    print(
-        f"to release:  python -m export --checkpoint {options.out}/release --calibration {options.out}/calibration.npz"
-    )
+    print("to release:  put its folders in the place of those in model_repository/")
 
 
 if __name__ == "__main__":

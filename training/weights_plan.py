@@ -80,9 +80,10 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     taken = parser.add_mutually_exclusive_group()
     taken.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
     taken.add_argument(
-        "--release",
+        "--shipped",
         type=Path,
-        help="calibrate and evaluate these networks instead of training any (training.shipped --release gives some)",
+        metavar="REPOSITORY",
+        help="calibrate and evaluate the graphs of this model repository as they are, instead of training any",
     )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--processes", type=int, help="default: one for each core")

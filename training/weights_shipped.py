@@ -1,14 +1,45 @@
-"""What exported graphs answer, in a process with the service's own parts, and the age interval that follows from it."""
+"""Graphs that a run has exported or found exported: what they answer, in a process with the service's own parts, and
+the age interval that follows from it."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smile.card import AgeInterval
-from training import calibrate
+from export.recard import recard
+from export.release import CARD
+from smile.card import AgeInterval, Card
+from smile.tensors import GRAPHS
+from training import calibrate, shipped
 from training.release_parts import python
 from training.weights_material import Material
+
+DRAFT, VERSION = "draft_repository", 1
+"""In a run's folder the graphs without interval and report; the version that its graphs have."""
+
+
+def take_shipped(repository: Path, out: Path) -> Path:
+    """Make what is shipped the draft of the run in `out`, and a release of it without interval and report, unless that
+    was done; its backbone.
+
+    Raises:
+        NotShipped: the repository holds no such graphs.
+    """
+    taken, draft = out / "release", out / DRAFT
+    if not is_published(draft):
+        card = Card.from_json((shipped.write_release(taken, repository) / CARD).read_text())
+        card = replace(card, age_interval=None, report=None)
+        (taken / CARD).write_text(card.to_json() + "\n")
+        shutil.rmtree(draft, ignore_errors=True)
+        recard(repository, draft, GRAPHS, card, version=VERSION)
+    return taken / "backbone"
+
+
+def is_published(repository: Path) -> bool:
+    """Whether the graphs of a run are there: the last one is."""
+    return (repository / GRAPHS[-1].name / str(VERSION)).exists()
 
 
 class Shipped:
