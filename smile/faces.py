@@ -21,7 +21,8 @@ SIDES_AND_NOSE = (234, 1, 454)
 """Edge of the face before the ear at image left, nose tip, edge at image right."""
 
 BRIDGE_INSTANTS = 5
-"""Longest loss of the face that is bridged by holding the last matrix: 0.2 s at 25 Hz."""
+"""Longest loss of the face that is bridged by holding the last matrix: 0.2 s at 25 Hz. A single sample is always
+bridged, however far apart those of a thinned or slow clip are: one frame in which the face is missed would end it."""
 LARGE_YAW_DEG = 30.0
 """Beyond it a frame counts as a large pose: the far side of the face is foreshortened and the mouth ratio with it."""
 LOST_YAW_DEG = 45.0
@@ -137,8 +138,8 @@ def align(
 ) -> Generator[AlignedFace, None, None]:
     """Follow the face through a clip and cut out its aligned crops, as a stream.
 
-    A gap of at most BRIDGE_INSTANTS is bridged; its crops are held back until the face returns, and dropped where it
-    does not. The landmarker lives as long as this generator: close it if it is not read to the end.
+    A gap of one sample, or of at most BRIDGE_INSTANTS, is bridged; its crops are held back until the face returns, and
+    dropped where it does not. The landmarker lives as long as this generator: close it if it is not read to the end.
 
     Args:
         samples: of one clip, in order.
@@ -165,7 +166,7 @@ def align(
                 last = _aligned(sample, landmarks, landmarker.stretch, report, patches)
                 yield last
             elif last is not None:
-                if sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
+                if not held or sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
                     held.append(_held(sample, last))
                 else:
                     held.clear()

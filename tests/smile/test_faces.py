@@ -154,9 +154,17 @@ def test_short_gaps_are_bridged(gap: int) -> None:
     assert (report.frames_seen, report.frames_with_face, report.frames_bridged) == (20, 20 - gap, gap)
 
 
-@pytest.mark.parametrize(("gap", "step"), [(BRIDGE_INSTANTS + 1, 1), (1, BRIDGE_INSTANTS + 1)])
+def test_one_missed_sample_of_a_thinned_clip_is_bridged() -> None:
+    """However far apart its samples are: a long clip is not cut by a frame in which the face is missed."""
+    pictures = [*swaying(10), EMPTY, *swaying(10)]
+    faces = list(align(samples(pictures, BRIDGE_INSTANTS + 1), FaceReport()))
+    assert [face.bridged for face in faces] == [place == 10 for place in range(21)]
+    assert {face.stretch for face in faces} == {0}
+
+
+@pytest.mark.parametrize(("gap", "step"), [(BRIDGE_INSTANTS + 1, 1), (2, BRIDGE_INSTANTS)])
 def test_longer_gaps_start_a_new_stretch(gap: int, step: int) -> None:
-    """The bridge is counted in instants of the grid, so one sample of a thinned clip may be too long for it."""
+    """The bridge is counted in instants of the grid, so two samples of a thinned clip may be too long for it."""
     pictures = swaying(10) + [EMPTY] * gap + swaying(10)
     faces = list(align(samples(pictures, step), FaceReport()))
     assert [face.stretch for face in faces] == [0] * 10 + [1] * 10
