@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from smile.smoothing import smoothed
 
+Floats = NDArray[np.float64]
 MIN_AMPLITUDE = 0.10
 """Least rise of the mouth ratio above rest that counts as a smile. Broad smiles of real clips rise by 0.19 to 0.24,
 talking moves the ratio by up to 0.08."""
@@ -43,15 +44,21 @@ class SmileCourse:
     amplitude: float
 
 
-def smile_course(times_s: NDArray[np.float64], mouth_ratios: NDArray[np.float64]) -> SmileCourse:
+def mouth_curve(times_s: Floats, mouth_ratios: Floats) -> tuple[Floats, Floats]:
+    """(T,) times and ratios as `smile_course` takes them -> those of the frames in which it was measured, the ratios
+    smoothed: the curve that is judged and drawn."""
+    fresh = np.isfinite(mouth_ratios) & np.diff(times_s, prepend=-np.inf).astype(bool)
+    return times_s[fresh], smoothed(mouth_ratios[fresh])
+
+
+def smile_course(times_s: Floats, mouth_ratios: Floats) -> SmileCourse:
     """Find the course of the largest smile.
 
     Args:
         times_s: (T,) ascending; equal ones, from a frame that stands for several instants, count once.
         mouth_ratios: (T,) nan where not measured.
     """
-    fresh = np.isfinite(mouth_ratios) & np.diff(times_s, prepend=-np.inf).astype(bool)
-    times, ratios = times_s[fresh], smoothed(mouth_ratios[fresh])
+    times, ratios = mouth_curve(times_s, mouth_ratios)
     if not len(ratios):
         return SmileCourse(False, None, None, None, float("nan"), 0.0)
     baseline = float(np.quantile(ratios, REST_QUANTILE))

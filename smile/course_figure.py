@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from smile.course import SmileCourse
-from smile.smoothing import smoothed
+from smile.course import SmileCourse, mouth_curve
 from smile.svg import MARGIN, WIDTH, Attributes, Panel, Theme, element, heading, text
 
 
@@ -52,7 +51,7 @@ def course(
     parts.append(text(left, bottom + 60, words, fill=theme.muted, size=14))
     parts += moments(smile, x, top, bottom, theme)
     if measured.any():
-        points = zip(times_s[measured].tolist(), smoothed(mouth_ratios[measured]).tolist(), strict=True)
+        points = zip(*(values.tolist() for values in mouth_curve(times_s, mouth_ratios)), strict=True)
         line = "M" + "L".join(f"{x(t):.1f} {y(r):.1f}" for t, r in points)
         parts.append(
             element("path", d=line, fill="none", stroke=theme.positive, stroke_width=3, stroke_linejoin="round")

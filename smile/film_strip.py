@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.colour import Pixels
-from smile.course import SmileCourse
+from smile.course import SmileCourse, mouth_curve
 from smile.course_figure import ratio_range, ticks
 from smile.film_drawing import yuv
-from smile.smoothing import smoothed
 from smile.svg import THEMES, element, text, transparency
 
 THEME = THEMES["dark"]
@@ -52,8 +51,7 @@ class Strip:
         self._width, self._end_s = width, end_s
         self._left, self._right = self._em, width - 1.2 * self._em
         self._top, self._bottom = 4.1 * self._em, self.height - 1.9 * self._em
-        measured = np.isfinite(mouth_ratios)
-        self._times_s, self._ratios = times_s[measured], smoothed(mouth_ratios[measured])
+        self._times_s, self._ratios = mouth_curve(times_s, mouth_ratios)
         self._range = ratio_range(self._ratios)
         fixed = [*self._frame(titles), *self._moments(course)]
         self._ahead, self._played = (

@@ -134,6 +134,16 @@ def test_course_marks_moments_and_instants() -> None:
     assert len(dots) == len(TIMES) - 3
 
 
+def test_the_curve_is_the_one_that_is_judged() -> None:
+    """A frame that stands for three instants is one point: else an error in one frame would look like a smile."""
+    times, ratios = np.repeat(np.arange(10) / 10, 3), np.full(30, 0.5)
+    ratios[12:15] = 0.9
+    root = _parsed(course_figure.course(times, ratios, smile_course(times, ratios), LIGHT))
+    (curve,) = (path.attrib["d"] for path in root.iter(f"{SVG}path") if path.attrib.get("fill") == "none")
+    heights = {point.split()[1] for point in curve[1:].split("L")}
+    assert curve.count("L") == 9 and len(heights) == 1
+
+
 @given(
     st.lists(st.one_of(st.just(float("nan")), st.floats(0.2, 1.5)), min_size=1, max_size=60),
     st.lists(st.floats(0, 2), min_size=3, max_size=3),
