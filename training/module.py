@@ -144,6 +144,12 @@ class TraitModule(pl.LightningModule):
         }
         self.log_dict(values, sync_dist=True)
 
+    def on_fit_start(self) -> None:
+        """A run that was killed after its last epoch has nothing left to do: Lightning keeps how long nothing had
+        helped, but not that the run ended for that."""
+        stopping = self.trainer.early_stopping_callback
+        self.trainer.should_stop = stopping is not None and stopping.wait_count >= stopping.patience
+
     def train_dataloader(self) -> DataLoader:
         """Asked for anew in each epoch. Batches and dropout depend on seed and epoch alone: a resumed run goes on
         exactly as it would have."""
@@ -173,7 +179,7 @@ class TraitModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
         optimiser = torch.optim.Adam(self.parameters(), plan.rate, weight_decay=plan.weight_decay)
-        self.plateau = ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau)
+        self.plateau = ReduceLROnPlateau(optimiser, factor=0.5, patience=plan.plateau - 1)
         return optimiser
 
     @property

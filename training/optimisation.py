@@ -70,7 +70,7 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
-        check_at_least(self, batch=1, epochs=1, plateau=0, patience=0)
+        check_at_least(self, batch=1, epochs=1, plateau=1, patience=0)
         check_at_least(self, weight_decay=0, steadiness=0, distillation=0, settled=0)
         if self.distillation > 1:
             raise ValueError(f"distillation is {self.distillation}, a share")

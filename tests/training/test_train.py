@@ -103,6 +103,25 @@ def test_a_run_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.Mon
     assert epochs == {"best": 0, "last": 2}
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*many workers.*", "ignore:.*is not empty.*")
+def test_a_run_that_has_ended_does_not_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it answers, it answers when it is run again: nothing had helped for `patience` epochs before."""
+
+    def worse(module: TraitModule) -> None:
+        module.log(SELECTION, float(module.current_epoch))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TraitModule, "on_validation_epoch_end", worse)
+    monkeypatch.setattr(train.answers, "fit_temperature", interrupt)
+    config = from_dict(values(folder, "ended", optimisation={"patience": 1}), "x")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train.run(config)
+        assert torch.load(folder / "ended" / "checkpoints" / "last.ckpt", weights_only=False)["epoch"] == 1
+
+
 def test_two_processes_train_as_one(folder: Path) -> None:
     """Two gloo processes that share each batch reach the error of one, far below that of guessing the mean age."""
     same = {"accelerator": "cpu", "optimisation": {"epochs": 30, "batch": 16, "patience": 30}}
