@@ -1,4 +1,4 @@
-"""Relations between regions and how much each counts (P0 eq. 2-5; SPEC A2 rows 15-22, A4), and the head k."""
+"""Relations between regions and how much each counts (P0 eq. 2-6; SPEC A2 rows 15-22, A4), and the head k."""
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +46,12 @@ class Interpreter(nn.Module):
         return self.g(pairs)
 
     def importance(self, relations: Tensor) -> Tensor:
-        """(..., 36, G) r_ij -> (..., 36) lambda_ij, positive, sum 1 (P0 eq. 4); uniform for `no_ri`."""
+        """(..., 36, G) r_ij -> (..., 36) lambda_ij, positive, sum 1 (P0 eq. 4, 5); uniform for `no_ri`."""
         scores = torch.zeros_like(relations[..., 0]) if self.h is None else self.h(relations)
         return scores.softmax(dim=-1)
 
     def forward(self, dynamics: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., 9, H) d_i -> f_agg (..., G) (P0 eq. 5) and importance (..., 36)."""
+        """(..., 9, H) d_i -> f_agg (..., G) (P0 eq. 6) and importance (..., 36)."""
         relations = self.relations(dynamics)
         importance = self.importance(relations)
         return weighted_sum(importance, relations), importance

@@ -1,4 +1,4 @@
-"""Temporal attention: how much each instant of a clip counts (S eq. 5-6; SPEC B1)."""
+"""Temporal attention: how much each instant of a clip counts (S eq. 4-5; SPEC B1)."""
 
 import torch
 from torch import Tensor, nn

@@ -15,7 +15,7 @@ PATH_STEPS = 16
 
 
 def contributions(network: InterpreterNetwork, dynamics: Tensor, output: int = 0) -> Tensor:
-    """Share of each pair in the answer, by integrated gradients over f_agg (P0 eq. 5).
+    """Share of each pair in the answer, by integrated gradients over f_agg (P0 eq. 6).
 
     f_agg is the sum of lambda_ij r_ij, so the path from its mean over the clips to a clip's own splits exactly into
     pairs: c_ij = G . (lambda_ij r_ij - mean of lambda_ij r_ij), with G the mean gradient of the head k along the path.

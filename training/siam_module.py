@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from networks.siam_config import SiamConfig
 from training.module import LossNotFinite
 from training.optimisation import Schedule, check_above_zero, check_at_least, check_schedule, half_cosine
 
+BIAS = re.compile(r"bias.*|b|c")
+"""Last part of the name of a parameter that L2 leaves alone: torch's biases, and b and c of the attentions."""
 SELECTION = "selection"
 """The logged validation error in years, by which an epoch is chosen."""
 
@@ -48,7 +51,7 @@ class SiamOptimisation:
 
     def __post_init__(self) -> None:
         check_schedule(self.schedule)
-        check_at_least(self, l2=0, batch=1, epochs=1, plateau=0, patience=0)
+        check_at_least(self, l2=0, batch=1, epochs=1, plateau=1, patience=0)
         check_above_zero(self, "rate", "clip")
 
 
@@ -145,11 +148,12 @@ class SiamModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
-        learned = [(name, weight) for name, weight in self.network.named_parameters() if weight.requires_grad]
-        matrices = [weight for _, weight in learned if weight.dim() > 1]
-        others = [weight for _, weight in learned if weight.dim() <= 1]
-        decayed: dict[str, Any] = {"params": matrices, "weight_decay": 2 * plan.l2}  # d(l2 * w^2)/dw = 2 * l2 * w
-        self.optimiser = torch.optim.RMSprop([decayed, {"params": others}], plan.rate, alpha=plan.decay)
+        weights, biases = [], []
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                (biases if BIAS.fullmatch(name.split(".")[-1]) else weights).append(parameter)
+        decayed: dict[str, Any] = {"params": weights, "weight_decay": 2 * plan.l2}  # d(l2 * w^2)/dw = 2 * l2 * w
+        self.optimiser = torch.optim.RMSprop([decayed, {"params": biases}], plan.rate, alpha=plan.decay)
         return self.optimiser
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

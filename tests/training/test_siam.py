@@ -74,9 +74,18 @@ def test_the_optimiser_is_the_papers() -> None:
     assert isinstance(optimiser, torch.optim.RMSprop)
     weights, others = optimiser.param_groups
     assert (weights["alpha"], weights["lr"], weights["weight_decay"]) == (0.95, 1e-4, 2e-4)
-    assert others["weight_decay"] == 0 and all(weight.dim() <= 1 for weight in others["params"])
-    learned = sum(weight.requires_grad for weight in module.network.parameters())
-    assert len(weights["params"]) + len(others["params"]) == learned
+    assert others["weight_decay"] == 0
+    named = {id(parameter): name for name, parameter in module.network.named_parameters() if parameter.requires_grad}
+    decayed = {named.pop(id(parameter)) for parameter in weights["params"]}
+    assert decayed == {name for name in decayed if name.split(".")[-1].startswith(("weight", "w", "u"))}
+    assert {named.pop(id(parameter)).split(".")[-1] for parameter in others["params"]} == {
+        "b",
+        "bias",
+        "bias_ih_l0",
+        "bias_ih_l1",
+        "c",
+    }
+    assert not named
 
 
 def test_frames_learn_alone_where_nothing_looks_across_them() -> None:
