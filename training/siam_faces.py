@@ -1,6 +1,6 @@
 """Clips -> warped faces for SIAM, by the service's own steps, computed once for each clip and kept on disk.
 
-<cache>/<contract>/<digest of the clip>.npz     faces (T, 114, 114) uint8 grey, times_s, mouth_ratios
+<cache>/<contract>-<preprocessing>/<digest of the clip>.npz     faces (T, 114, 114) uint8 grey, times_s, mouth_ratios
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from smile.tensors import siam_fingerprint
 from smile.video import Video
 from training import duplicates
 from training.datasets import Clip
+from training.feature_store import preprocessing
 
 CACHE = Path(".cache/siam_faces")
 BLOCK = 16
@@ -47,11 +48,16 @@ def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
     return sequence.longest_stretch()
 
 
+def recipe(frame_rate_hz: float = FRAME_RATE_HZ) -> str:
+    """What faces depend on besides the clip: the contract, and the code and libraries from file to face."""
+    return f"{siam_fingerprint(frame_rate_hz)}-{preprocessing()}"
+
+
 def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> Path:
     """The file of a clip, made where the clip was not seen before. Raises SmileError."""
     state = clip.stat()
     name = f"{_digest(clip.resolve(), state.st_size, state.st_mtime_ns)}.npz"
-    path = cache / siam_fingerprint(frame_rate_hz) / name
+    path = cache / recipe(frame_rate_hz) / name
     if not path.exists():
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]

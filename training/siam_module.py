@@ -148,7 +148,8 @@ class SiamModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.optimisation
-        weights, biases = [], []
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 (biases if BIAS.fullmatch(name.split(".")[-1]) else weights).append(parameter)

@@ -49,7 +49,7 @@ from training.module import LossNotFinite
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, FaceClips, readable, same_recordings
+from training.siam_faces import CACHE, FaceClips, readable, recipe, same_recordings
 from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
@@ -122,6 +122,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         "commit": run_config.commit(),
         "data": {"name": dataset.name, "digest": dataset.digest},
         "split": split.hash,
+        "features": recipe(config.frame_rate_hz),
     }
     run_record.claim(out / run_record.FILE, record)
     if config.is_finished:

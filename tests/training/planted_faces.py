@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from smile.frontal_shape import SIDE_PX
-from smile.tensors import siam_fingerprint
-from training import datasets
+from training import datasets, siam_faces
 from training.datasets import Dataset
 
 RATE_HZ = 8.0
@@ -16,7 +15,7 @@ RATE_HZ = 8.0
 def make(folder: Path, subjects: int = 24, seed: int = 0) -> Dataset:
     """Write clips.csv, clips that are no videos, and a filled cache/."""
     rng = np.random.default_rng(seed)
-    store = folder / "cache" / siam_fingerprint(RATE_HZ)
+    store = folder / "cache" / siam_faces.recipe(RATE_HZ)
     store.mkdir(parents=True)
     lines = ["clip,subject,age,gender,kind"]
     for subject in range(subjects):

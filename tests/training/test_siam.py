@@ -16,9 +16,10 @@ from networks.siam import Siam
 from networks.siam_config import SiamConfig
 from smile.attention import SHOWN, most_attended
 from smile.card import Card
+from smile.errors import UnreadableVideo
 from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
 from tests.training import planted_faces
-from training import siam_figures, siam_module
+from training import siam_faces, siam_figures, siam_module
 from training.siam_faces import FaceClips
 from training.siam_module import SiamModule, SiamOptimisation
 
@@ -125,6 +126,19 @@ def test_a_clip_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     one.write_bytes(other.read_bytes())
     os.utime(one, ns=(0, 0))
     assert torch.equal(clips[0][0], first[1]) and len(read) == 3
+
+
+def test_faces_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the way from file to face has changed, cached faces are not those that the service sees."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"no video")
+    stored = tmp_path / siam_faces.recipe() / f"{hashlib.sha256(b'no video').hexdigest()[:32]}.npz"
+    stored.parent.mkdir()
+    stored.touch()
+    assert siam_faces.cached(clip, tmp_path) == stored
+    monkeypatch.setattr(siam_faces, "preprocessing", lambda: "other")
+    with pytest.raises(UnreadableVideo):
+        siam_faces.cached(clip, tmp_path)
 
 
 def test_pictures_of_a_real_clip(tmp_path: Path) -> None:
