@@ -33,7 +33,6 @@ FACE = (WIDTH - 2 * MARGIN - GAP) / 2
 BEND = 0.16
 """How far the curve of a link that would pass through a third region is pulled aside, in widths of the face."""
 Importance = NDArray[np.float32] | NDArray[np.float64]
-Point = tuple[float, float]
 
 
 def spoken(region: Region) -> str:

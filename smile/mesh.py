@@ -18,13 +18,12 @@ import numpy as np
 from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
 from mediapipe.framework.formats.rect_pb2 import NormalizedRect
 from mediapipe.python.solution_base import PacketDataType, SolutionBase
-from mediapipe.python.solutions import face_detection, face_mesh
+from mediapipe.python.solutions import face_detection
 from numpy.typing import NDArray
 
 Landmarks = NDArray[np.float32]
 """(468, 2) float32, pixels of the frame, x right, y down; point numbers as in mediapipe's canonical face."""
 
-LANDMARKS = face_mesh.FACEMESH_NUM_LANDMARKS
 ROI_SCALE = 1.5
 """Side of the square that the mesh looks at / longer side of the face's box, as in FaceMesh."""
 EYE_LINE = (33, 263)

@@ -8,6 +8,7 @@ depends on k alone, so a stream of unknown length can be thinned as it arrives, 
 FRAME_RATE_HZ = 25.0
 """Default rate of the grid; the rate that a network was trained with is stored with its weights."""
 FRAME_RATE_RANGE_HZ = (5.0, 50.0)
+"""Rates that a network may be trained with."""
 MAX_SAMPLES = 256
 MIN_SAMPLES = 8
 

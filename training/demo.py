@@ -27,7 +27,6 @@ WINDOW = (2, 112, 232)
 SIDE_PX = 360
 RATE_HZ = 25.0
 SEED = 3
-SHEET_COLUMNS = 7
 
 
 def astronaut() -> Still:

@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -170,10 +170,8 @@ def write(header: Header, answered: Answered, pairs: str, folder: Path) -> None:
 def tabulate(path: Path, folder: Path) -> None:
     """The table of what `write` has kept. Raises PredictionsError, OSError."""
     header, pairs, answered = swaps.read(path)
-    commits = sorted({str(run.get("commit")) for run in header.runs})
-    about = asdict(replace(header, provenance={})) | {"commits": ", ".join(commits)}
     made = [swap_table.table(answered, f"{tables.caption(header)} Pairs: {pairs}.")]
-    report.write(folder, "swap", f"Swapped dynamics on {header.data_set}", about, made, tables.warning(header))
+    report.write(folder, "swap", f"Swapped dynamics on {header.data_set}", header.about, made, tables.warning(header))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -61,6 +61,12 @@ class Header:
         """The provenance of each run behind the predictions."""
         return self.provenance.get(RUNS, [self.provenance])
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What stands at the top of a report: of the provenance the commits alone."""
+        commits = sorted({str(run.get("commit")) for run in self.runs})
+        return asdict(replace(self, provenance={})) | {"commits": ", ".join(commits)}
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from networks.config import ABLATIONS, TRAITS, WIDTHS, Ablation, NetworkConfig, Trait, Width, network_config
-from smile.sampling import FRAME_RATE_HZ
+from smile.sampling import FRAME_RATE_HZ, FRAME_RATE_RANGE_HZ
 from training.feature_store import CACHE
 from training.optimisation import Optimisation
 
@@ -68,8 +68,9 @@ class RunConfig:
         for name in ("steadiness", "distillation"):
             if self.ablation == "image_cnn" and getattr(self.optimisation, name):
                 raise ValueError(f"optimisation.{name} is of sequences, which 'image_cnn' has not")
-        if not self.frame_rate_hz > 0:
-            raise ValueError(f"frame_rate_hz is {self.frame_rate_hz}, not above 0")
+        slowest, fastest = FRAME_RATE_RANGE_HZ
+        if not slowest <= self.frame_rate_hz <= fastest:
+            raise ValueError(f"frame_rate_hz is {self.frame_rate_hz}, not from {slowest:g} to {fastest:g}")
 
     @property
     def network(self) -> NetworkConfig:

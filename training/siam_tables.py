@@ -152,7 +152,7 @@ def write(paths: Sequence[Path], folder: Path) -> None:
     items = [item for item in items if item.trait == "age"]
     warning = tables.warning(header)
     title = f"SIAM on {header.data_set}"
-    report.write(folder, "siam", title, asdict(header), age_tables(header, items), warning)
+    report.write(folder, "siam", title, header.about, age_tables(header, items), warning)
     draw(header, tables.by_method(items), folder)
 
 

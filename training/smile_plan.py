@@ -24,7 +24,7 @@ HEAD_WAVES = 3
 """Each head move is a sum of this many slow sine waves."""
 BLINK_S = 0.28
 """From open to open."""
-EYES, CHEEKS, MOUTH_SIDES = (0, 2), (3, 5), (6, 8)
+EYES, CHEEKS = (0, 2), (3, 5)
 FOREHEAD, NOSE, MOUTH = 1, 4, 7
 
 

@@ -6,7 +6,7 @@ caption.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -72,9 +72,8 @@ def by_method(items: Sequence[Prediction]) -> Results:
 def write(paths: Sequence[Path], folder: Path) -> None:
     """Read the predictions and write tables.json, tables.md and tables.html. Raises PredictionsError."""
     header, items = predictions.read(paths)
-    commits = sorted({str(run.get("commit")) for run in header.runs})
-    about = asdict(replace(header, provenance={})) | {"commits": ", ".join(commits)}
-    report.write(folder, "tables", f"Results on {header.data_set}", about, tables(header, items), warning(header))
+    title = f"Results on {header.data_set}"
+    report.write(folder, "tables", title, header.about, tables(header, items), warning(header))
 
 
 def warning(header: Header) -> str:

@@ -48,10 +48,10 @@ def test_the_printed_accuracies_come_out_of_their_counts():
 def test_standard_error_is_that_of_the_papers_perturbation_table():
     """A spread of 5.61 years over 402 clips is the printed 0.28."""
     rng = np.random.default_rng(0)
-    errors = stats.zscore(rng.normal(size=402), ddof=1) * 1.2 + 5.05
+    errors = stats.zscore(rng.exponential(size=402), ddof=1) * 5.61 + 6.0
     mean = statistics.mean([answer(i, 30 + error) for i, error in enumerate(errors)])
-    assert mean.value == pytest.approx(5.05) and mean.sd == pytest.approx(1.2)
-    assert mean.se == pytest.approx(1.2 / math.sqrt(402))
+    assert mean.value == pytest.approx(6.0) and mean.sd == pytest.approx(5.61)
+    assert mean.se == pytest.approx(0.28, abs=5e-3)
 
 
 def test_copies_of_clips_do_not_make_the_subjects_more_certain():
