@@ -12,10 +12,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from export import gate, ladder, parity, precision, triton
-from export.publish import next_version
+from export import gate, parity, precision
 from export.release import AGE_MEAN, AGE_STD, CARD
-from export.steps import GATE_FRAMES, Exported, publish_all
+from export.steps import Candidate, Exported, climb
 from export.tracing import trace
 from networks import checkpoint
 from networks.config import Width
@@ -95,37 +94,19 @@ def export(
     card = release.card
     print("tracing")
     frames, sequence = SiamFrames(release.network).eval(), SiamSequence(release.network).eval()
-    exact, joint = trace(frames, SIAM_FRAMES, card), trace(sequence, SIAM_SEQUENCE, card)
-    lower = {
-        "int8": precision.int8(exact, calibration, card, SIAM_FRAMES, FIRST_LAYER, OPERATORS),
-        "float16": _float16(frames, card),
-    }
-    for model in (exact, *lower.values()):
-        ladder.check_interface(model, SIAM_FRAMES)
-    ladder.check_interface(joint, SIAM_SEQUENCE)
-
-    print("comparing with torch")
-    sessions = {name: parity.session(model) for name, model in {"float32": exact, **lower}.items()}
-    over_time = parity.session(joint)
-    gaps = parity.check(sessions["float32"], frames, SIAM_FRAMES, parity.frames_grid(SIAM_FRAMES, held_out))
-    gaps |= parity.check(over_time, sequence, SIAM_SEQUENCE, parity.siam_sequence_grid())
-    ladder.check_batches(sessions["int8"], SIAM_FRAMES, held_out)
-    print("  largest differences: " + ", ".join(f"{name} {gap:.2g}" for name, gap in gaps.items()))
-
-    clips = held_out[: len(held_out) // GATE_FRAMES * GATE_FRAMES].reshape(-1, GATE_FRAMES, *held_out.shape[1:])
-    differences = {}
-    for name in lower:
-        differences[name] = gate.measure_siam(sessions["float32"], sessions[name], over_time, clips)
-        print(f"  {name} against float32: {differences[name]}")
-        gate.check(name, differences[name], gate.SIAM_LIMITS)
-
-    version = version or next_version(repository, (SIAM_FRAMES.name, SIAM_SEQUENCE.name))
-    published = ({triton.MODEL_FILE: lower["int8"], triton.FLOAT16_FILE: lower["float16"]}, {triton.MODEL_FILE: joint})
-    return Exported(
-        version,
-        publish_all(repository, version, dict(zip(SIAM_GRAPHS, published, strict=True)), card),
-        differences,
+    exact = trace(frames, SIAM_FRAMES, card)
+    quantised = precision.int8(exact, calibration, card, SIAM_FRAMES, FIRST_LAYER, OPERATORS)
+    candidate = Candidate(
+        card,
+        SIAM_GRAPHS,
+        (frames, sequence),
+        (exact, trace(sequence, SIAM_SEQUENCE, card)),
+        {"int8": quantised, "float16": _float16(frames, card)},
+        parity.siam_sequence_grid(),
+        gate.measure_siam,
+        gate.SIAM_LIMITS,
     )
+    return climb(candidate, repository, held_out, version)
 
 
 def _float16(frames: SiamFrames, card: Card) -> onnx.ModelProto:
