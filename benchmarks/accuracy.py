@@ -32,6 +32,7 @@ from smile.regions import REGIONS
 from smile.sampling import MIN_SAMPLES
 from smile.sequence import padded
 from smile.tensors import BACKBONE, GENDERS, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE, Graph, blocks
+from training.whole import whole, write_text
 
 FEMALE = GENDERS.index("female")
 HALF = 0.6
@@ -168,11 +169,12 @@ def main() -> None:
     if options.what == "crops":
         files = [Path(line) for line in options.list.read_text().splitlines()]
         found = asyncio.run(answer_crops(options.repository, files, options.network))
-        np.savez(options.out, **found)
+        with whole(options.out) as file:
+            np.savez(file, **found)
         return
     clips = sorted(path for path in options.videos.iterdir() if path.is_file())
     report = asyncio.run(answer_videos(options.repository, clips, options.out))
-    (options.out / "videos.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_text(options.out / "videos.json", json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from smile.decoding import Limits
 from smile.errors import SmileError
 from smile.tensors import GENDERS
 from training.render import write_clip
+from training.whole import whole
 
 FRAMES, RATE_HZ, CRF = 26, 25.0, 23
 """One second; the quality that FFmpeg encodes H.264 with where nobody chooses."""
@@ -85,7 +86,8 @@ def main() -> None:
     names = options.list.read_text().splitlines()
     with terminal_without_libraries():
         found = asyncio.run(answer_stills(options.repository, options.archive, names))
-    np.savez(options.out, **found)
+    with whole(options.out) as file:
+        np.savez(file, **found)
 
 
 if __name__ == "__main__":

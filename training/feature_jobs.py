@@ -13,6 +13,7 @@ from training import augment, parallel, precision
 from training.corruptions import CORRUPTIONS
 from training.sequences import beside
 from training.still_network import HEAD, FrameAnswers
+from training.whole import whole
 
 BATCH = 8
 """Crops at a time: with 32 the convolutions take 10 to 15 % longer on a CPU, whose cache they leave."""
@@ -93,6 +94,5 @@ def _crops(source: Path | Views) -> NDArray[np.uint8]:
 
 
 def _save(target: Path, values: NDArray) -> None:
-    partial = target.with_suffix(".partial.npy")
-    np.save(partial, values)
-    partial.replace(target)
+    with whole(target) as file:
+        np.save(file, values)

@@ -44,6 +44,7 @@ from training.feature_store import (
     unreadable,
 )
 from training.parallel import WorkerDied, gpus, run_all
+from training.whole import SUFFIX, whole
 
 CROPS = 8
 """Aligned faces kept of each clip, evenly spaced: what `image_cnn` and the figures look at."""
@@ -68,7 +69,7 @@ def prepare(
     folder = store / recipe.key
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(store):
-        for partial in folder.glob("*.partial"):
+        for partial in folder.glob(f"*{SUFFIX}"):
             partial.unlink()
         digests = file_digests(dataset, store)
         with _whole(store / HASHES) as file:
@@ -148,20 +149,16 @@ def _work(job: tuple[Path, Path]) -> bool:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears when it is complete. Raises FeatureError where it cannot be written."""
-    partial = path.with_name(path.name + ".partial")
+    """`whole`; raises FeatureError where the file cannot be written."""
     try:
-        with open(partial, "wb") as file:
+        with whole(path) as file:
             yield file
-        partial.replace(path)
     except OSError as error:
         free = shutil.disk_usage(path.parent).free / 2**20
         raise FeatureError(
             f"{path} cannot be written ({error.strerror or error}); {free:.0f} MiB are free. What is finished is kept: "
             "make room and run again"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

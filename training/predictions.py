@@ -24,6 +24,7 @@ from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
 from training import siam_methods
 from training.datasets import KINDS, Dataset
+from training.whole import write_text
 
 FORMAT = "smile-predictions/1"
 FILE = "predictions.jsonl"
@@ -127,9 +128,7 @@ def write(path: Path, header: Header, predictions: Sequence[Prediction]) -> None
         record["importance"] = prediction.importance and [rounded(value) for value in prediction.importance]
         record["zeroed"] = {key: rounded(value) for key, value in prediction.zeroed.items()}
         lines.append(json.dumps({key: value for key, value in record.items() if value not in (None, {})}))
-    partial = path.with_name(path.name + ".part")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def pool(paths: Sequence[Path], folder: Path) -> None:

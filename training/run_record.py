@@ -1,7 +1,6 @@
 """run.json: what a run was applied to. Another run cannot take its directory; a change of the data is noticed."""
 
 import json
-import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from training import run_config
 from training.feature_store import Features
 from training.protocol import Split
 from training.run_config import ConfigError, RunConfig
+from training.whole import write_text
 
 FILE = "run.json"
 
@@ -57,9 +57,7 @@ def claim(path: Path, record: dict[str, Any]) -> None:
         if differing:
             raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
         return
-    partial = path.with_suffix(f".{time.monotonic_ns()}")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def _source(backbone: Path) -> str | None:

@@ -13,6 +13,7 @@ from training.datasets import Dataset
 from training.run_config import ConfigError
 from training.siam_faces import FaceClips, cached, same_recordings
 from training.siam_plan import SiamPlan
+from training.whole import write_text
 
 
 @dataclass
@@ -39,9 +40,7 @@ class Record:
 
     def save(self, **found: Any) -> None:
         self.fields |= found
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        partial.write_text(json.dumps(self.fields, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        write_text(self.path, json.dumps(self.fields, indent=1) + "\n")
 
     def usable(self, plan: SiamPlan, dataset: Dataset, cache: Path, processes: int | None) -> frozenset[str]:
         """Fill the cache; the clips that the service would answer. Raises Leak, and what reading clips may."""

@@ -44,6 +44,7 @@ from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
 from training.siam_plan import LAYERS
 from training.siam_planted import AREAS, inside, plant, strength
+from training.whole import write_text
 
 CONDITIONS = {"where": ("alone", "decoys"), "when": ("smile", "always")}
 WHERE_FRAMES = 2
@@ -208,9 +209,7 @@ def run(job: tuple[Trial, Path]) -> None:
     fit(trial, network, training)
     found = {"before": before, "after": read(trial, network, test)}
     record = {"trial": asdict(trial), "data": data, "seconds": round(time.monotonic() - started, 1), **found}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(record) + "\n")
 
 
 def trials(seeds: int, steps: int) -> list[Trial]:

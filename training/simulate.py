@@ -28,6 +28,7 @@ from training.portraits import Source, digest, portrait
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
 from training.still_split import PARTS
+from training.whole import write_text
 
 VERSION = 1
 """Grows whenever the same options give other frames."""
@@ -83,12 +84,10 @@ def load_or_describe(source: Source, options: dict[str, Any], out: Path) -> dict
         return begun
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty and holds no {MARK}: choose another --out")
-    whole: dict[str, Any] = json.loads(json.dumps(describe(source, options)))
+    described: dict[str, Any] = json.loads(json.dumps(describe(source, options)))
     out.mkdir(parents=True, exist_ok=True)
-    partial = mark.with_suffix(".partial")
-    partial.write_text(json.dumps(whole) + "\n")
-    partial.rename(mark)
-    return whole
+    write_text(mark, json.dumps(described) + "\n")
+    return described
 
 
 def render_subject(job: tuple[Path, Path, str, list[tuple[str, dict[str, Any]]]]) -> int:
