@@ -18,6 +18,7 @@ import argparse
 import copy
 import json
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -31,10 +32,11 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import augment, precision, still_batches, still_head, still_split, stills
+from training import augment, parallel, precision, still_batches, still_head, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
+from training.whole import whole
 
 RUN = stills.ROOT / "runs/backbone"
 DATA = "UTKFace (non-commercial research), age and gender"
@@ -75,6 +77,7 @@ def train(
     elif start is not None:
         if not run.warm_start(start, torch.from_numpy(data.centre(parts["train"][: still_head.WARM_CROPS]))):
             fit_head(run, data, parts)
+            run.save(folder / "state.pt")
     age, gender = torch.from_numpy(data.age).to(device), torch.from_numpy(data.gender).to(device)
     step_share = plan.batch / plan.images
     second_share = None if plan.seconds is None else (1 - run.progress) / plan.seconds
@@ -99,7 +102,9 @@ def train(
         if now - released > RELEASE_EVERY_S and run.progress < 1:
             release(run, data, parts, folder)
             released = now
-    if not _is_released(run, folder):
+    if _is_released(run, folder):
+        print(f"{folder} holds the finished run: {run.seen:,} images")
+    else:
         release(run, data, parts, folder)
     return run
 
@@ -107,7 +112,9 @@ def train(
 def _is_released(run: Run, folder: Path) -> bool:
     """Whether the release in the folder is of the run as it is now."""
     path = folder / "release" / checkpoint.CONFIG
-    return path.exists() and json.loads(path.read_text())["provenance"]["images_seen"] == run.seen
+    if not (path.exists() and (folder / "release" / HEAD).exists()):
+        return False
+    return bool(json.loads(path.read_text())["provenance"]["images_seen"] == run.seen)
 
 
 def fit_head(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]]) -> None:
@@ -168,7 +175,8 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
     quality = validate(network, data, parts["validation"])
     note(folder, run, **quality)
     crops = data.centre(rows)
-    np.savez_compressed(folder / "calibration.npz", frames=crops)
+    with whole(folder / "calibration.npz") as file:
+        np.savez_compressed(file, frames=crops)
     backbone = fold(network.cpu(), f"{DATA}, {run.begun}")
     with torch.inference_mode():
         squares = [backbone.map(torch.from_numpy(crops[at : at + 1])).square().mean() for at in range(0, len(crops), 4)]
@@ -184,8 +192,8 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
         "elapsed_s": round(run.elapsed),
         **quality,
     }
-    checkpoint.save(backbone, folder / "release", provenance)
     save_head(network.head, folder / "release" / HEAD)
+    checkpoint.save(backbone, folder / "release", provenance)
 
 
 def main() -> None:
@@ -210,15 +218,20 @@ def main() -> None:
     parser.add_argument("--px", type=int, help="side of the crops from first to last, instead of growing ones")
     parser.add_argument("--shards", type=int, help="threads that share a batch (default: one a core; a GPU takes one)")
     options = parser.parse_args()
+    if options.images < 1:
+        parser.error("--images is at least 1")
     shards = options.shards or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    data = stills.load()
     plan = Plan(images=options.images, seconds=options.seconds)
     plan = replace(plan, rate=plan.rate * options.rates, kernel_rate=plan.kernel_rate * options.rates)
     if options.px:
         plan = replace(plan, sizes=((0.0, options.px),))
-    train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
+    try:
+        data = stills.load()
+        train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
+    except (ValueError, OSError, checkpoint.CheckpointError, parallel.WorkerDied) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,14 @@ from networks import checkpoint
 from training import precision
 from training.backbone_plan import Plan
 from training.muon import Muon
+from training.run_config import ConfigError
 from training.still_loss import Labels, loss, mix
 from training.still_network import HEAD, StillNetwork, load_head, unfold
+from training.whole import whole
 
 SCRATCH = "from scratch"
+LENGTH = ("images", "seconds")
+"""Of a plan, what may differ where an unfinished run goes on."""
 
 
 @dataclass
@@ -69,13 +73,23 @@ class Run:
             "elapsed": self.elapsed,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole(path) as file:
+            torch.save(state, file)
 
     def resume(self, path: Path) -> None:
-        """Go on from what `save` wrote. The plan is the caller's: its length may have changed."""
+        """Go on from what `save` wrote; an unfinished run may be given another length.
+
+        Raises:
+            ConfigError: it is of another plan, or has ended at another length.
+        """
         state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+        ended = state["progress"] >= 1
+        before, now = (json.loads(json.dumps(plan)) for plan in (state["plan"], asdict(self.plan)))
+        length = () if ended else LENGTH
+        differing = [name for name in now if name not in length and before.get(name) != now[name]]
+        if differing:
+            what = f"a finished run of {state['seen']:,} images" if ended else "an unfinished run"
+            raise ConfigError(f"{path.parent} holds {what}, {', '.join(differing)} differ: choose another folder")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._copy_to_replicas()

@@ -6,7 +6,6 @@ She smiles on the portrait: the clip takes her back to neutral, to a broad smile
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,8 +18,8 @@ from smile.landmarker import FaceLandmarker
 from training.motion import Still
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
+from training.stills import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CLIP, SHEET = ROOT / "demo/astronaut_smile.mp4", ROOT / "docs/contact_sheet.jpg"
 WINDOW = (2, 112, 232)
 """Head and shoulders in the 512x512 portrait: top, left, side."""

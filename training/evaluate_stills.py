@@ -12,8 +12,10 @@ of the validation part.
 """
 
 import argparse
+import hashlib
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,11 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import evaluate_clips, precision, still_split, stills
+from training import evaluate_clips, parallel, precision, still_split, stills
 from training.backbone import RUN
 from training.corruptions import CORRUPTIONS, Images
 from training.still_network import HEAD, FrameHead, expected_age, load_head
+from training.whole import write_text
 
 Score = dict[str, float | int | list[float]]
 Compared = dict[str, dict[str, Any]]
@@ -111,39 +114,49 @@ def compared(found: StillAnswers, others: StillAnswers, data: stills.Stills, row
     return {name: evaluate_clips.compare(answers(found[name]), answers(others[name]), data) for name in found}
 
 
+def weights_digest(folder: Path) -> str:
+    """16 hex digits over the weights of a backbone and of its head: whose report it is."""
+    parts = (folder / checkpoint.WEIGHTS, folder / HEAD)
+    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:16]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score the backbone with its own head on single stills.")
     parts = [part for part in still_split.PARTS if part != "train"]
     parser.add_argument("--part", choices=parts, nargs="+", default=["validation"])
     parser.add_argument("--folder", type=Path, default=RUN / "release")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="of another backbone, to compare with")
-    parser.add_argument("--limit", type=int, help="look at so many stills of each part only")
+    parser.add_argument("--limit", type=int, help="look at so many stills of each part only, and write nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data = stills.load()
+    try:
+        data = stills.load()
+        networks = [
+            (checkpoint.load_backbone(folder), load_head(folder / HEAD))
+            for folder in (options.folder, options.against)
+            if folder
+        ]
+    except (stills.NoStills, checkpoint.CheckpointError, OSError, parallel.WorkerDied) as error:
+        sys.exit(f"error: {error}")
     split = still_split.load_split(data)
     rows = np.concatenate([split[part][: options.limit] for part in options.part])
-
-    def answered(backbone: Backbone, folder: Path) -> StillAnswers:
-        return still_answers(backbone, load_head(folder / HEAD), data.centre(rows))
-
-    backbone = checkpoint.load_backbone(options.folder)
-    found = answered(backbone, options.folder)
+    found, *others = (still_answers(backbone, head, data.centre(rows)) for backbone, head in networks)
     name = "_".join(options.part)
     report: dict[str, Any] = {
         "part": name,
         "split": still_split.split_id(),
-        "source": backbone.config.source,
+        "source": networks[0][0].config.source,
+        "weights": weights_digest(options.folder),
         **evaluate(found, data, rows),
     }
     print(*(f"{name:17} {report[name]}" for name in found), sep="\n")
-    if options.against:
-        others = answered(checkpoint.load_backbone(options.against), options.against)
-        report |= {"other": str(options.against), "minus_other": compared(found, others, data, rows)}
+    if others:
+        report |= {"other": str(options.against), "minus_other": compared(found, others[0], data, rows)}
         print(f"minus {options.against}:", *(f"{name:17} {report['minus_other'][name]}" for name in found), sep="\n")
-    target = options.folder.parent / f"evaluation_{name}.json"
-    target.write_text(json.dumps(report, indent=1) + "\n")
-    print(target)
+    if options.limit is None:
+        target = options.folder.parent / f"evaluation_{name}.json"
+        write_text(target, json.dumps(report, indent=1) + "\n")
+        print(target)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ from smile.sampling import FRAME_RATE_HZ
 from smile.tensors import fingerprint
 from training.datasets import Clip, Dataset
 from training.still_network import FrameAnswers
+from training.stills import ROOT
 
-CACHE = Path(".cache/features")
+CACHE = ROOT / ".cache/features"
 MAX_SKIPPED = 0.01
 """Larger shares of unreadable clips are not skipped but refused."""
 PREPROCESSORS = ("video", "faces", "sequence")

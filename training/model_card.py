@@ -5,6 +5,7 @@ python -m training.model_card runs/weights      # write the card of a finished r
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from smile.card import AgeInterval, Card
@@ -89,12 +90,19 @@ def _data(report: Report) -> str:
     provenance = report["provenance"]
     stills = ", ".join(f"{part} {count}" for part, count in provenance["stills"].items())
     smiles = ", ".join(f"{part} {count}" for part, count in provenance["smiles"].items())
+    heads = ""
+    if all(provenance["heads"].values()):
+        plan = provenance["plan"]
+        heads = (
+            f"\nThe heads learned from {min(plan['stills'], provenance['stills']['train']):,} training stills without "
+            f"movement, {plan['views']} views of each, and from the training smiles."
+        )
     return f"""## Data
 
 UTKFace: stills from the web with apparent age, gender and race labels, some wrong. Whole groups of near-duplicates go
 to one part; no identities are given, so one person may still be in two. Stills: {stills}. Simulated smiles: {smiles}.
 Stills whose face is turned by more than 22 degrees, cut off or small cannot be moved and give no clip, so clip scores
-are about easier faces than still scores. The test part was looked at after everything was chosen.
+are about easier faces than still scores. The test part was looked at after everything was chosen.{heads}
 """
 
 
@@ -253,7 +261,10 @@ def write(run: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the model card of a finished run anew.")
     parser.add_argument("run", type=Path)
-    write(parser.parse_args().run)
+    try:
+        write(parser.parse_args().run)
+    except OSError as error:
+        sys.exit(f"error: that is no finished run ({error})")
 
 
 if __name__ == "__main__":

@@ -94,6 +94,12 @@ def progress(items: Iterable[Item], what: str, total: int, done: int = 0) -> Ite
             said = now
 
 
+def hush() -> None:
+    """For `start`, where faces are looked for: mediapipe writes lines to standard error for every face; what goes wrong
+    comes back as an exception."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def _begin(
     start: Callable[..., None] | None, start_with: tuple[Any, ...], places: "SimpleQueue[str] | None" = None
 ) -> None:

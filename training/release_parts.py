@@ -1,8 +1,11 @@
 """What the runs that end in released weights (training.weights, training.siam_weights) have in common."""
 
+import ctypes
 import json
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,11 @@ TRAINED_ON = (
     "no recorded smile was seen"
 )
 LICENCE = "non-commercial research only, as the training data (UTKFace)"
+PR_SET_PDEATHSIG = 1
+END_WITH_PARENT = (
+    partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGTERM) if sys.platform == "linux" else None
+)
+"""Called in a child: Linux ends it with a parent that is killed, beside whose next run it would work else."""
 CALIBRATION_CLIPS = 48
 """Training smiles on which int8 ranges are chosen and precisions are compared."""
 Failure = (*train.Failure, shipped.NotShipped, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
@@ -22,9 +30,9 @@ Failure = (*train.Failure, shipped.NotShipped, parallel.WorkerDied, subprocess.C
 
 
 def python(module: str, *arguments: str) -> None:
-    """Run a module of the project in a process of its own. Raises CalledProcessError."""
+    """Run a module of the project in a process of its own, which ends when this one does. Raises CalledProcessError."""
     print(f"{module} {' '.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True, preexec_fn=END_WITH_PARENT)
 
 
 def provenance_of(directory: Path) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         print((write_release if options.release else write)(options.out, options.repository))
-    except NotShipped as error:
+    except (NotShipped, OSError) as error:
         sys.exit(f"error: {error}")
 
 

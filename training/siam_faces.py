@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache as remembered
@@ -27,8 +26,10 @@ from smile.video import Video
 from training import duplicates
 from training.datasets import Clip
 from training.feature_store import preprocessing
+from training.stills import ROOT
+from training.whole import whole
 
-CACHE = Path(".cache/siam_faces")
+CACHE = ROOT / ".cache/siam_faces"
 BLOCK = 16
 NEAR_DUPLICATE = 0.055
 """As training.duplicates.NEAR_DUPLICATE, but for warped faces: all have one shape, and nothing beside the face. Of 998
@@ -62,9 +63,8 @@ def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial.npz")
-        np.savez(partial, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
-        partial.replace(path)
+        with whole(path) as file:
+            np.savez(file, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
     return path
 
 

@@ -21,9 +21,10 @@ from smile.landmarker import FaceLandmarker
 from training import augment, parallel
 from training.feature_store import preprocessing
 from training.portraits import Source, digest
-from training.stills import PAD_PX, Stills
+from training.stills import PAD_PX, ROOT, Stills
+from training.whole import whole
 
-CACHE = Path(".cache/siam_stills")
+CACHE = ROOT / ".cache/siam_stills"
 CHUNK = 512
 LANDMARK_PX = 1.0
 """Standard deviation of what a landmark is moved by in a training view, in pixels of the patch, whose side is 160."""
@@ -69,7 +70,9 @@ def prepare(archive: Path, data: Stills, cache: Path = CACHE, processes: int | N
     names = [paths[str(name)] for name in data.names]
     jobs = [(archive, names[at : at + CHUNK], folder / f"{at:06d}.npz") for at in range(0, len(names), CHUNK)]
     waiting = [job for job in jobs if not job[2].exists()]
-    for _ in parallel.run_all(_work, waiting, "faces of stills", processes, done=len(jobs) - len(waiting)):
+    for _ in parallel.run_all(
+        _work, waiting, "faces of stills", processes, parallel.hush, done=len(jobs) - len(waiting)
+    ):
         pass
     pixels, points = zip(*(_read(target) for _, _, target in jobs), strict=True)
     return StillFaces(np.concatenate(pixels), np.concatenate(points))
@@ -89,9 +92,8 @@ def _work(job: tuple[Path, list[str], Path]) -> None:
     archive, names, target = job
     patches = [_patch(_source(archive).read(name), name) for name in names]
     points = [frontal.in_patch(patch, patch.points.astype(np.float64)) for patch in patches]
-    partial = target.with_suffix(".partial.npz")
-    np.savez(partial, pixels=np.stack([patch.pixels for patch in patches]), points=np.stack(points))
-    partial.replace(target)
+    with whole(target) as file:
+        np.savez(file, pixels=np.stack([patch.pixels for patch in patches]), points=np.stack(points))
 
 
 def _patch(chip: NDArray[np.uint8], name: str) -> frontal.FacePatch:

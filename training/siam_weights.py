@@ -40,11 +40,12 @@ from training import calibrate, epochs, model_card, precision, siam_stills, stil
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
 from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
-from training.run_config import commit
+from training.run_config import ConfigError, commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
 from training.simulated_clips import PARTS, order
 from training.stills import Stills
+from training.whole import whole, write_text
 
 NAME = "siam-compact-utkface"
 FOLDER = "siam"
@@ -100,6 +101,9 @@ class SiamWeights:
     """The run beside that of the first network; `first` holds plan, folder and material."""
 
     def __init__(self, first: weights.Weights, optimisation: SiamOptimisation) -> None:
+        for found in (first.out / "evaluation.json", first.out / "evaluation" / "test.npz"):
+            if not found.exists():
+                raise ConfigError(f"there is no {found}: run training.weights with the same options first")
         self.first, self.material, self.optimisation = first, first.material, optimisation
         self.out = first.out / FOLDER
         self.out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +112,7 @@ class SiamWeights:
         """Everything that is not finished; the report."""
         release = self.calibrate(self.train())
         report = self.evaluate(release, self.export(release, "draft_repository"))
-        (self.out / "evaluation.json").write_text(model_card.as_json(report))
+        write_text(self.out / "evaluation.json", model_card.as_json(report))
         release = replace(release, card=replace(release.card, report=report))
         siam_release.save(release, self.out / "release", report["provenance"])
         model_card.write(self.first.out)
@@ -148,7 +152,7 @@ class SiamWeights:
             gradient_clip_algorithm="value",
             reload_dataloaders_every_n_epochs=1,
             callbacks=[epochs.keep_last(checkpoints)],
-            logger=CSVLogger(self.out, name="curves", version=""),
+            logger=CSVLogger(self.out, name="curves"),
             num_sanity_val_steps=0,
             enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
@@ -179,7 +183,8 @@ class SiamWeights:
         if not (repository / "siam_sequence" / "1").exists():
             shutil.rmtree(repository, ignore_errors=True)
             faces = np.concatenate([smile_faces(path)[::4] for path, _ in self._smiles("train")[:CALIBRATION_CLIPS]])
-            np.savez_compressed(self.out / "calibration.npz", frames=faces[:CALIBRATION_FACES])
+            with whole(self.out / "calibration.npz") as file:
+                np.savez_compressed(file, frames=faces[:CALIBRATION_FACES])
             siam_release.export(release, repository, faces[0::2], faces[1::2], version=1)
         return repository
 
@@ -261,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (*Failure, ExportError) as error:
         sys.exit(f"error: {error}")
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
+    print(f"to release:  put the folders of {options.out / FOLDER}/model_repository beside those in model_repository/")
 
 
 if __name__ == "__main__":

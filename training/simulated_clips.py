@@ -12,7 +12,6 @@ smiles can be learned from these clips. They do not depend on any network, so a 
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,9 +35,10 @@ from training.feature_store import preprocessing
 from training.portraits import Source, portrait
 from training.render import simulate_clip, write_clip
 from training.smile_plan import draw_plan
-from training.stills import Stills
+from training.stills import ROOT, Stills
+from training.whole import whole, write_text
 
-CACHE = Path(".cache/smiles")
+CACHE = ROOT / ".cache/smiles"
 VERSION = 2
 """Grows whenever the same settings give other clips."""
 PARTS = ("train", "validation", "calibration", "test")
@@ -122,7 +122,7 @@ def prepare(
         for row, target in targets.items()
         if not is_done(target)
     ]
-    for _ in parallel.run_all(_work, jobs, f"clips, {part}", processes, _quiet, done=len(rows) - len(jobs)):
+    for _ in parallel.run_all(_work, jobs, f"clips, {part}", processes, parallel.hush, done=len(rows) - len(jobs)):
         pass
     return {row: target for row, target in targets.items() if target.exists()}
 
@@ -131,25 +131,19 @@ def is_done(target: Path) -> bool:
     return target.exists() or target.with_suffix(".json").exists()
 
 
-def _quiet() -> None:
-    """Mediapipe writes lines to standard error for every face; what goes wrong comes back as an exception."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
 @lru_cache(maxsize=1)
 def _source(archive: Path) -> Source:
     return Source(archive)
 
 
 def _work(job: _Job) -> None:
-    partial = job.target.with_suffix(".partial.npz")
     try:
         crops = render(_source(job.archive).read(job.path), job.path, job.seed, job.varied, job.frame_rate_hz)
     except (SmileError, ValueError) as error:
-        job.target.with_suffix(".json").write_text(json.dumps({"reason": str(error)}) + "\n")
+        write_text(job.target.with_suffix(".json"), json.dumps({"reason": str(error)}) + "\n")
         return
-    np.savez(partial, **crops)
-    partial.replace(job.target)
+    with whole(job.target) as file:
+        np.savez(file, **crops)
 
 
 def render(

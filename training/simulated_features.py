@@ -29,9 +29,9 @@ from training.protocol import Fold, Split
 from training.sequences import Sequence, beside, of_stills, to_and_fro
 from training.simulated_clips import Settings
 from training.still_network import HEAD, FrameAnswers
-from training.stills import Stills
+from training.stills import ROOT, Stills
 
-CACHE = Path(".cache/smile_features")
+CACHE = ROOT / ".cache/smile_features"
 CHUNK = 256
 """Stills in a file."""
 EXACT = "test"

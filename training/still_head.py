@@ -99,10 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
     folder = parser.parse_args(arguments).backbone
     try:
         backbone = checkpoint.load_backbone(folder)
-    except checkpoint.CheckpointError as error:
+        data = stills.load()
+    except (checkpoint.CheckpointError, stills.NoStills, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     torch.set_num_threads(1)
-    data = stills.load()
     rows = still_split.load_split(data)["train"]
     network = unfold(backbone, torch.from_numpy(data.centre(rows[:WARM_CROPS]))).eval()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

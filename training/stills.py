@@ -6,14 +6,17 @@
 training.still_split deals them into parts.
 
     python -m training.stills        # resumable
+
+The archive is the one that SMILE_STILLS names; its files are named as UTKFace names them, AGE_GENDER_RACE_DATE.jpg.
 """
 
 import argparse
 import hashlib
 import itertools
 import json
-import multiprocessing
+import os
 import re
+import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,15 +25,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from smile import alignment
 from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
 from smile.tensors import GENDERS
+from training import parallel
+from training.whole import whole
 
 ROOT = Path(__file__).resolve().parents[1]
-ARCHIVE = ROOT / "../shared/data/faces/utkface.zip"
+ARCHIVE = Path(os.environ.get("SMILE_STILLS", ROOT / "../shared/data/faces/utkface.zip"))
 CACHE = ROOT / ".cache/stills"
 SPLIT = ROOT / "training/splits/utkface.json"
 
@@ -42,7 +46,11 @@ PAD_PX = 60
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 """The data set's own label names, in its order."""
 CHUNK = 512
-_NAME = re.compile(r"(?:.*/)?(\d+)_([01])_([0-4])_(\d{8})\d*\.jpg")
+_NAME = re.compile(r"(?:.*/)?(\d+)_([01])_([0-4])_(\d{8})\d*\.jpg(?:\.chip\.jpg)?")
+
+
+class NoStills(ValueError):
+    """There are no labelled stills to learn from."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +123,18 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> int:
 
 
 def load(archive: Path = ARCHIVE, cache: Path = CACHE, processes: int = 2) -> Stills:
-    """The archive's stills, from the cache where they are there, else prepared first (minutes; resumable)."""
-    with zipfile.ZipFile(archive) as handle:
-        entries = sorted((info.filename, info.CRC) for info in handle.infolist() if _NAME.fullmatch(info.filename))
+    """The archive's stills, from the cache where they are there, else prepared first (minutes; resumable).
+
+    Raises:
+        NoStills: there is no such archive, or none of its files is named as UTKFace names them.
+    """
+    try:
+        with zipfile.ZipFile(archive) as handle:
+            entries = sorted((info.filename, info.CRC) for info in handle.infolist() if _NAME.fullmatch(info.filename))
+    except (OSError, zipfile.BadZipFile) as error:
+        raise NoStills(f"{archive} is no zip of stills ({error}); SMILE_STILLS tells where one lies") from error
+    if not entries:
+        raise NoStills(f"{archive} holds no file named AGE_GENDER_RACE_DATE.jpg, as UTKFace names them")
     geometry = (alignment.CROP_PX, alignment.EYE_DISTANCE_PX, alignment.LEFT_EYE_PX, MARGIN_PX, PAD_PX)
     key = hashlib.sha256(json.dumps([entries, geometry]).encode()).hexdigest()[:16]
     folder = cache / key
@@ -133,17 +150,16 @@ def _prepare(archive: Path, names: list[str], folder: Path, processes: int) -> N
     chunks.mkdir(parents=True, exist_ok=True)
     jobs = [(archive, names[at : at + CHUNK], chunks / f"{at:06d}.npz") for at in range(0, len(names), CHUNK)]
     waiting = [job for job in jobs if not job[2].exists()]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for _ in tqdm(
-            pool.imap_unordered(_prepare_chunk, waiting), "aligning", len(jobs), initial=len(jobs) - len(waiting)
-        ):
-            pass
+    done = len(jobs) - len(waiting)
+    for _ in parallel.run_all(_prepare_chunk, waiting, "aligning", processes, parallel.hush, done=done):
+        pass
     parts = [dict(np.load(path)) for _, _, path in jobs]
     crops = np.concatenate([part.pop("crops") for part in parts])
     np.save(folder / "crops.npy", crops)
     found = np.concatenate([part["names"] for part in parts])
     print(f"{len(found)} of {len(names)} faces found")
-    np.savez(folder / "table.npz", **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    with whole(folder / "table.npz") as file:
+        np.savez(file, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     for _, _, path in jobs:
         path.unlink()
     chunks.rmdir()
@@ -151,7 +167,6 @@ def _prepare(archive: Path, names: list[str], folder: Path, processes: int) -> N
 
 def _prepare_chunk(job: tuple[Path, list[str], Path]) -> None:
     archive, names, target = job
-    cv2.setNumThreads(1)
     rows: list[tuple[str, int, int, int, int, tuple[int, int]]] = []
     crops = []
     with zipfile.ZipFile(archive) as handle:
@@ -166,13 +181,9 @@ def _prepare_chunk(job: tuple[Path, list[str], Path]) -> None:
     columns = list(zip(*rows, strict=True))
     types = (np.str_, np.float32, np.int64, np.int64, np.int64, np.uint64)
     fields = ("names", "age", "gender", "race", "date", "hashes")
-    partial = target.with_suffix(".partial.npz")
-    np.savez(
-        partial,
-        crops=np.stack(crops),
-        **{field: np.array(column, dtype) for field, column, dtype in zip(fields, columns, types, strict=True)},
-    )
-    partial.rename(target)
+    typed = {field: np.array(column, dtype) for field, column, dtype in zip(fields, columns, types, strict=True)}
+    with whole(target) as file:
+        np.savez(file, crops=np.stack(crops), **typed)
 
 
 def labels(name: str) -> tuple[int, int, int, int]:
@@ -201,7 +212,10 @@ def slices(data: Stills, rows: NDArray[np.int64]) -> dict[str, dict[str, NDArray
 def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare the labelled stills: aligned crops and labels.")
     parser.add_argument("--archive", type=Path, default=ARCHIVE)
-    load(parser.parse_args().archive)
+    try:
+        load(parser.parse_args().archive)
+    except (NoStills, parallel.WorkerDied) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import Backbone
 from training import simulate as simulator
+from training.stills import ROOT
 from training.study_plan import Plan
 
-ROOT = Path(__file__).resolve().parents[1]
 STILLS = ROOT / "../shared/data/faces/utkface.zip"
 HELD_OUT = ("validation", "calibration", "test")
 """Parts of STILLS that the shipped backbone was not trained on: features of the others would be too good to be true."""

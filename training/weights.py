@@ -54,13 +54,14 @@ from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, 
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
-from training.still_network import FrameAnswers
+from training.still_network import HEAD, FrameAnswers
 from training.stills import ROOT
 from training.weights_backbone import BACKBONE, finish_backbone, judge_backbone, still_report
 from training.weights_evaluation import Evaluation, drawn_stills
 from training.weights_material import Material
 from training.weights_plan import Plan
 from training.weights_shipped import DRAFT, VERSION, Shipped, is_published, take_shipped
+from training.whole import whole, write_text
 
 VIDEOS = ROOT / "../shared/data/videos"
 NAME = "fdin-compact-utkface"
@@ -72,6 +73,9 @@ class Weights:
     Args:
         backbone: checkpoint directory with head.safetensors beside the weights, and calibration.npz beside the folder.
         processes: one for each core where absent.
+
+    Raises:
+        ConfigError: the backbone has no head, or the folder holds a run of another plan or backbone.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class Weights:
         videos: Path = VIDEOS,
         processes: int | None = None,
     ) -> None:
+        if not (backbone / HEAD).exists():
+            raise ConfigError(f"{backbone} holds no {HEAD}, whose answers heads learn: python -m training.still_head")
         self.plan, self.out, self.videos = plan, out, videos
         self.material = Material(plan, backbone, archive, processes)
         self._claim()
@@ -97,7 +103,7 @@ class Weights:
         if path.exists() and json.loads(path.read_text()) != record:
             raise ConfigError(f"{self.out} holds a run of another plan or backbone: choose another --out")
         self.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        write_text(path, json.dumps(record, indent=1) + "\n")
 
     def run(self) -> Path:
         """Everything that is not finished; the repository."""
@@ -113,9 +119,9 @@ class Weights:
         self.answer_exactly(evaluation)
         self.answer_as_shipped(evaluation, graphs)
         report = evaluation.report(still_report(self.material.backbone), size_of(draft), self._provenance())
-        (self.out / "evaluation.json").write_text(model_card.as_json(report))
+        write_text(self.out / "evaluation.json", model_card.as_json(report))
         card = replace(evaluation.card, report=model_card.key_numbers(report))
-        self._card.write_text(card.to_json() + "\n")
+        write_text(self._card, card.to_json() + "\n")
         model_card.write(self.out)
         repository = self.out / "model_repository"
         shutil.rmtree(repository, ignore_errors=True)
@@ -165,14 +171,14 @@ class Weights:
         shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
         trained_on = f"{TRAINED_ON}; backbone {model_card.begun(provenance_of(self.material.backbone))}"
         card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz)
-        self._card.write_text(card.to_json() + "\n")
+        write_text(self._card, card.to_json() + "\n")
 
     def calibrate(self, graphs: Shipped) -> None:
         """Put the interval of the age into the card."""
         card = Card.from_json(self._card.read_text())
         if card.age_interval is None:
             interval = graphs.age_interval(self.material.clips("calibration"), self.out / "calibration")
-            self._card.write_text(replace(card, age_interval=interval).to_json() + "\n")
+            write_text(self._card, replace(card, age_interval=interval).to_json() + "\n")
 
     def answer_exactly(self, evaluation: Evaluation) -> None:
         """Answers to the test part in float32, by the relations and by the mean of single frames."""
@@ -199,7 +205,8 @@ class Weights:
         shutil.rmtree(repository, ignore_errors=True)
         crops = self.out / "calibration.npz"
         if not crops.exists():
-            np.savez_compressed(crops, frames=self.material.calibration_crops())
+            with whole(crops) as file:
+                np.savez_compressed(file, frames=self.material.calibration_crops())
         release = ["--checkpoint", str(self.out / "release"), "--repository", str(repository)]
         python("export", *release, "--calibration", str(crops), "--version", str(VERSION))
 

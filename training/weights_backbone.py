@@ -6,6 +6,7 @@ from typing import Any
 
 from networks import checkpoint
 from training.corruptions import CORRUPTIONS
+from training.evaluate_stills import weights_digest
 from training.release_parts import provenance_of, python
 from training.still_network import HEAD
 from training.stills import ROOT
@@ -14,12 +15,13 @@ BACKBONE = ROOT / "runs/backbone/release"
 
 
 def still_report(backbone: Path) -> dict[str, Any] | None:
-    """The backbone's own evaluation on test stills, where it was made of these weights and holds every corruption."""
+    """The backbone's own evaluation on test stills, where it is of these weights and holds every corruption."""
     path = backbone.parent / "evaluation_test.json"
-    if not path.exists() or path.stat().st_mtime < (backbone / checkpoint.WEIGHTS).stat().st_mtime:
+    if not path.exists():
         return None
     report: dict[str, Any] = json.loads(path.read_text())
-    return report if report.keys() >= CORRUPTIONS.keys() else None
+    is_of_these = report.get("weights") == weights_digest(backbone)
+    return report if is_of_these and report.keys() >= CORRUPTIONS.keys() else None
 
 
 def finish_backbone(directory: Path) -> None:

@@ -16,6 +16,7 @@ from training.simulated_features import CORRUPTED, EXACT, SmileFeatures, answer
 from training.still_network import FrameAnswers
 from training.stills import Stills
 from training.weights_targets import Report, targets
+from training.whole import whole, write_text
 
 STILL_CLIPS = 600
 """Stills of the test part that are shown as clips without movement."""
@@ -67,7 +68,8 @@ class Evaluation:
                 frames["frame_female"].append(female.mean())
                 frames["frame_sd"].append(years.std())
             rows = np.array([row_of[clip.subject] for clip in clips])
-            np.savez(self.folder / f"{part}.npz", rows=rows, **found, **frames)
+            with whole(self.folder / f"{part}.npz") as file:
+                np.savez(file, rows=rows, **found, **frames)
 
     def wobble(self, single: FrameAnswers) -> None:
         """Add to each video what single frames of it are estimated at: mean, that of either half, and spread."""
@@ -80,7 +82,7 @@ class Evaluation:
             of_halves = [float(years[half].mean()) for half in halves(len(years))]
             entry["frames_age"] = {"mean": float(years.mean()), "sd": float(years.std()), "halves": of_halves}
             entry["frames_female"] = float(female.mean())
-        path.write_text(json.dumps(videos, indent=1) + "\n")
+        write_text(path, json.dumps(videos, indent=1) + "\n")
 
     def report(self, stills: Report | None, size: int, provenance: Report) -> Report:
         """Everything that the model card says.

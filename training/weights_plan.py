@@ -78,7 +78,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
     parser.add_argument("--epochs", type=int, help="of the first network's heads")
     taken = parser.add_mutually_exclusive_group()
-    taken.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
+    taken.add_argument("--backbone", type=Path, help="use this one with its head as it is, instead of training one")
     taken.add_argument(
         "--shipped",
         type=Path,
@@ -91,7 +91,10 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
 
 
 def plan(options: argparse.Namespace) -> Plan:
-    """What they ask for."""
+    """What they ask for. Paths become absolute: parts of a run are processes that work elsewhere."""
+    for name in ("out", "backbone", "shipped"):
+        path = getattr(options, name)
+        setattr(options, name, path and path.resolve())
     whole = Plan()
     return Plan(
         clips=tuple(options.clips_per_part or whole.clips),

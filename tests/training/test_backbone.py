@@ -15,6 +15,7 @@ from networks.backbone import Backbone
 from training import backbone, muon, precision, still_average, still_batches, still_head, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
+from training.run_config import ConfigError
 from training.still_loss import Labels, label_distribution, loss, mix
 from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
 
@@ -107,7 +108,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
     straight.save(tmp_path / "state.pt")
     for batch in frames[2:]:
         straight.step(batch, age, gender)
-    resumed = Run.start(replace(TINY, seed=99), torch.device("cpu"), shards=2)
+    resumed = Run.start(TINY, torch.device("cpu"), shards=2)
+    torch.manual_seed(99)
     resumed.resume(tmp_path / "state.pt")
     for batch in frames[2:]:
         resumed.step(batch, age, gender)
@@ -115,6 +117,21 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
     for mine, other in ((resumed.network, straight.network), (resumed.average, straight.average)):
         for name, tensor in other.state_dict().items():
             assert torch.equal(mine.state_dict()[name], tensor), name
+
+
+def test_a_run_goes_on_by_the_plan_that_it_began_with(tmp_path: Path) -> None:
+    """Unfinished, it may become longer, and nothing else; finished, it is what it is."""
+    run = Run.start(TINY, torch.device("cpu"))
+    longer = Run.start(replace(TINY, images=2 * TINY.images), torch.device("cpu"))
+    faster = Run.start(replace(TINY, rate=2 * TINY.rate), torch.device("cpu"))
+    run.save(tmp_path / "state.pt")
+    longer.resume(tmp_path / "state.pt")
+    with pytest.raises(ConfigError, match="unfinished run, rate differ"):
+        faster.resume(tmp_path / "state.pt")
+    run.progress = 1.0
+    run.save(tmp_path / "state.pt")
+    with pytest.raises(ConfigError, match="finished run of 0 images, images differ"):
+        longer.resume(tmp_path / "state.pt")
 
 
 def test_a_run_can_begin_with_the_weights_of_another(tmp_path: Path) -> None:

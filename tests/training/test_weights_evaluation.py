@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +20,10 @@ from training import model_card
 from training.calibrate import bounds
 from training.corruptions import CORRUPTIONS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
-from training.evaluate_stills import evaluate, still_answers
+from training.evaluate_stills import evaluate, still_answers, weights_digest
 from training.model_card import key_numbers, markdown
 from training.siam_weights import scores
-from training.still_network import FrameAnswers, FrameHead
+from training.still_network import HEAD, FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
 from training.weights_backbone import still_report
 from training.weights_evaluation import Evaluation, drawn_stills
@@ -141,7 +140,9 @@ def report(data: Stills) -> dict:
         "provenance": {
             "split": "0123456789abcdef",
             "commit": "abc",
-            "stills": {"train": 1, "test": COUNT},
+            "stills": {"train": 321, "test": COUNT},
+            "plan": {"stills": 900, "views": 3},
+            "heads": {"age": {"epochs": 6}, "gender": {"epochs": 6}},
             "smiles": {"train": 1, "test": COUNT},
             "backbone": {"images_seen": 123, "progress": 1.0},
         },
@@ -246,21 +247,23 @@ def test_the_report_on_stills_reaches_targets_and_card(data: Stills) -> None:
     assert verdicts["stills: MAE at most 5.5 years"]["value"] == round(stills["clean"]["mae"], 4)
     card = Card("name", "somewhere", "non-commercial research only", 25.0, INTERVAL)
     assert f"| darkened | 4 | {stills['darkened']['mae']:.2f}" in markdown(found, card)
+    assert "from 321 training stills without movement, 3 views of each" in markdown(found, card)
     assert key_numbers(found)["stills"] == stills["clean"]
     assert key_numbers(found)["backbone_views"] == 123 and key_numbers(found)["backbone_begun"] == "from scratch"
 
 
 def test_an_evaluation_of_stills_without_all_corruptions_is_made_again(tmp_path: Path) -> None:
-    """One that older code wrote, or that is older than the weights, is not taken for that of these weights."""
+    """One that older code wrote, or that is of other weights, is not taken for that of these weights."""
     backbone, report = tmp_path / "release", tmp_path / "evaluation_test.json"
     backbone.mkdir()
-    (backbone / checkpoint.WEIGHTS).touch()
+    for part in (checkpoint.WEIGHTS, HEAD):
+        (backbone / part).touch()
     assert still_report(backbone) is None
-    whole = {"clean": {}, **{name: {} for name in CORRUPTIONS}}
+    whole = {"clean": {}, **{name: {} for name in CORRUPTIONS}, "weights": weights_digest(backbone)}
     report.write_text(json.dumps(whole))
     assert still_report(backbone) == whole
-    report.write_text(json.dumps({"clean": {}}))
+    report.write_text(json.dumps({"clean": {}, "weights": weights_digest(backbone)}))
     assert still_report(backbone) is None
     report.write_text(json.dumps(whole))
-    os.utime(report, (0, 0))
+    (backbone / HEAD).write_bytes(b"another")
     assert still_report(backbone) is None
