@@ -60,12 +60,30 @@ def pictures(place: Path | None, suffixes: Sequence[str], sources: Sequence[Sour
     if place.suffix.lower() in suffixes and not place.is_dir():
         if len(sources) > 1:
             raise Usage(f"{place}: one file for {len(sources)} clips; name a folder")
-        return Pictures(place, place.suffix.lower(), is_folder=False)
+        return _apart(Pictures(place, place.suffix.lower(), is_folder=False), sources)
     if place.exists() and not place.is_dir() or place.suffix and not place.is_dir():
         raise Usage(f"{place}: name a file that ends in {' or '.join(suffixes)}, or a folder")
     if len({source.picture for source in sources}) < len(sources):
         raise Usage(f"{place}: clips of the same name in several folders; name the folder above them, once")
-    return Pictures(place, suffixes[0], is_folder=True)
+    return _apart(Pictures(place, suffixes[0], is_folder=True), sources)
+
+
+def _apart(found: Pictures, sources: Sequence[Source]) -> Pictures:
+    """Raises Usage where a picture would take the place of a clip."""
+    clips = {identity for source in sources if source.path and (identity := _identity(source.path))}
+    for path in map(found.path, sources):
+        if _identity(path) in clips:
+            raise Usage(f"{path}: is one of the clips")
+    return found
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of a file, by whatever path it is reached; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @dataclass(frozen=True)
