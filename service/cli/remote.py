@@ -2,6 +2,10 @@
 
 import asyncio
 import io
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread
 from typing import BinaryIO, TypeVar
 
 import httpx
@@ -21,17 +25,27 @@ AWAY = {429, 502, 503}
 NOT_A_GATEWAY = "not_a_gateway"
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
+Returned = TypeVar("Returned")
+
+
+class _Away(Exception):
+    """The server is not there for the moment; it may say for how many seconds."""
+
+    def __init__(self, message: str, told_s: int = 0) -> None:
+        super().__init__(message)
+        self.told_s = told_s
 
 
 class RemotePredictor:
-    """A server at `url`, which may have a path."""
+    """A server at `url`, which may have a path. It is asked from threads: whoever sends from an event loop loses what
+    a server says before it has the whole clip."""
 
     def __init__(self, url: str, parallel: int | None = None) -> None:
         """Raises Usage where `url` is none."""
         self.parallel = parallel or PARALLEL
         self._url = url
         try:
-            self._client = httpx.AsyncClient(
+            self._client = httpx.Client(
                 base_url=url,
                 timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=None),
                 limits=httpx.Limits(max_connections=self.parallel),
@@ -43,7 +57,7 @@ class RemotePredictor:
 
     async def card(self) -> schemas.ModelCard:
         try:
-            response = await self._client.get("/model")
+            response = await _in_thread(partial(self._client.get, "/model"))
         except httpx.TransportError as error:
             raise Unavailable(f"{self._url}: no server answers there") from error
         if not response.is_success:
@@ -64,35 +78,37 @@ class RemotePredictor:
         return Answer(self._parsed(schemas.Prediction, answer.getvalue()), drawn.getvalue() or None)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        self._client.close()
 
     async def _post(self, route: str, clip: BinaryIO, asked: dict[str, str], body: BinaryIO) -> None:
         """Write the answer into `body`; ask again while the server is away for the moment."""
         for wait_s in (*WAITS_S, None):
-            clip.seek(0)
-            body.seek(0)
-            body.truncate()
-            away = "went away"
             try:
-                video = {"video": ("clip", clip)}
-                async with self._client.stream("POST", route, params=asked, files=video) as response:
-                    if response.is_success:
-                        async for chunk in response.aiter_bytes():
-                            body.write(chunk)
-                        return
-                    await response.aread()
-                problem = _problem(response)
-                if response.status_code not in AWAY:
-                    raise self._failure(problem)
-                away = problem.detail
-                wait_s = wait_s and max(wait_s, _retry_after_s(response))
-            except httpx.ReadTimeout as error:
-                raise Refused("timeout", f"No answer came within {ANSWER_S} s.") from error
-            except httpx.TransportError:
-                pass
-            if wait_s is not None:
-                await asyncio.sleep(wait_s)
-        raise Unavailable(f"{self._url}: {away}")
+                return await _in_thread(partial(self._ask, route, clip, asked, body))
+            except _Away as error:
+                if wait_s is None:
+                    raise Unavailable(f"{self._url}: {error}") from error
+                await asyncio.sleep(max(wait_s, error.told_s))
+
+    def _ask(self, route: str, clip: BinaryIO, asked: dict[str, str], body: BinaryIO) -> None:
+        clip.seek(0)
+        body.seek(0)
+        body.truncate()
+        try:
+            with self._client.stream("POST", route, params=asked, files={"video": ("clip", clip)}) as response:
+                if response.is_success:
+                    for chunk in response.iter_bytes():
+                        body.write(chunk)
+                    return
+                response.read()
+        except httpx.ReadTimeout as error:
+            raise Refused("timeout", f"No answer came within {ANSWER_S} s.") from error
+        except httpx.TransportError as error:
+            raise _Away("went away") from error
+        problem = _problem(response)
+        if response.status_code in AWAY:
+            raise _Away(problem.detail, _retry_after_s(response))
+        raise self._failure(problem)
 
     def _failure(self, problem: schemas.Problem) -> Refused | Usage | Unavailable:
         """What a problem means: only what is said of the clip itself is final."""
@@ -107,6 +123,21 @@ class RemotePredictor:
             return schema.model_validate_json(text)
         except ValidationError as error:
             raise Unavailable(f"{self._url}: answers in a form that this version does not know") from error
+
+
+async def _in_thread(work: Callable[[], Returned]) -> Returned:
+    """Like asyncio.to_thread, but once it is cancelled nobody waits for the thread, the interpreter's end included."""
+    future: Future[Returned] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def _flag(value: bool) -> str:

@@ -20,7 +20,7 @@ from service.cli import results
 from service.cli.exits import Exit, Usage
 from service.cli.main import main
 from tests import clips
-from tests.service.conftest import DEMO, Serve
+from tests.service.conftest import DEMO
 
 COMMAND = [sys.executable, "-m", "service"]
 
@@ -152,14 +152,6 @@ def test_interrupted_run_goes_on(client: httpx.Client, tmp_path: Path, demo: byt
 def _environment() -> dict[str, str]:
     """One in which `python -m service` is found from any folder."""
     return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-
-
-def test_overloaded_server_is_asked_again(gateway: Serve, folder: Path, tmp_path: Path) -> None:
-    """Clips that a full server turns away are sent again; none is lost."""
-    url = str(gateway(concurrency=1, queue=0).base_url)
-    out = tmp_path / "results.csv"
-    assert main(["predict", str(folder), "--out", str(out), "--url", url, "--parallel", "3"]) == Exit.REFUSED
-    assert [row["error_code"] for row in _rows(out).values()].count("") == 2
 
 
 @pytest.mark.parametrize(
