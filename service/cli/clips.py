@@ -16,7 +16,7 @@ STANDARD_INPUT = "-"
 SUFFIXES = frozenset(".3g2 .3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogg .ogv .ts .webm .wmv".split())
 """What a folder is searched for. A file that is named is taken whatever it is called."""
 IN_MEMORY_BYTES = 16_000_000
-"""Standard input up to this size stays in memory; more goes to a temporary file without a name."""
+"""What comes through a pipe stays in memory up to this size; more goes to a temporary file without a name."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,26 @@ def _name(path: Path) -> str:
 
 @contextmanager
 def opened(source: Source) -> Iterator[BinaryIO]:
-    """The clip, seekable. Raises Refused where it cannot be read."""
+    """The clip, seekable. Raises Refused where it cannot be read, at once or while it is."""
     try:
-        file = _standard_input() if source.path is None else source.path.open("rb")
+        with _seekable(source.path) as file:
+            yield file
     except OSError as error:
-        raise Refused("unreadable_file", error.strerror or "cannot be opened") from error
+        raise Refused("unreadable_file", error.strerror or "cannot be read") from error
+
+
+def _seekable(path: Path | None) -> BinaryIO:
+    if path is None:
+        return _spooled(sys.stdin.buffer)
+    file = path.open("rb")
+    if file.seekable():
+        return file
     with file:
-        yield file
+        return _spooled(file)
 
 
-def _standard_input() -> BinaryIO:
+def _spooled(stream: BinaryIO) -> BinaryIO:
     spool = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)
-    shutil.copyfileobj(sys.stdin.buffer, spool)
+    shutil.copyfileobj(stream, spool)
     spool.seek(0)
     return spool  # type: ignore[return-value]

@@ -33,7 +33,8 @@ async def predict(asked: argparse.Namespace) -> Exit:
             sink = output.Single()
         else:
             sink = output.Lines()
-        skipped = {source.name for source in sources if source.path} & done.keys()
+        lasting = {source.name for source in sources if source.path and source.path.is_file()}  # a pipe's name is not
+        skipped = lasting & done.keys()
         left = [source for source in sources if source.name not in skipped]
         before = Exit.REFUSED if any(done[name] for name in skipped) else Exit.FINE
         if not left:

@@ -184,23 +184,6 @@ def test_says_what_is_wrong(
     assert printed.out == "" and said in printed.err and printed.err.count("\n") == 1
 
 
-def test_pictures_never_replace_clips(tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    """A film or figure at the path of a clip is refused before anything is read: by its file, a link, in a folder."""
-    clip, link, still = tmp_path / "a.mp4", tmp_path / "link.mp4", tmp_path / "a.mp4.png"
-    clip.write_bytes(demo)
-    link.symlink_to(clip)
-    still.write_bytes(demo)
-    for clips_and_pictures in (
-        [clip, "--film", clip],
-        [link, "--film", clip],
-        [still, "--figure", still],
-        [clip, still, "--figure", tmp_path],
-    ):
-        assert main(["predict", *map(str, clips_and_pictures)]) == Exit.USAGE
-        assert "is one of the clips" in capsys.readouterr().err
-    assert clip.read_bytes() == still.read_bytes() == demo
-
-
 def test_no_model(
     tmp_path: Path, model_repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,56 @@
+"""Which clips `smile predict` takes, where it lets pictures go, and what it makes of files that cannot be read."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.cli.exits import Exit
+from service.cli.main import main
+from tests.service.conftest import DEMO
+
+
+def test_pictures_never_replace_clips(tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """A film or figure at the path of a clip is refused before anything is read: by its file, a link, in a folder."""
+    clip, link, still = tmp_path / "a.mp4", tmp_path / "link.mp4", tmp_path / "a.mp4.png"
+    clip.write_bytes(demo)
+    link.symlink_to(clip)
+    still.write_bytes(demo)
+    for clips_and_pictures in (
+        [clip, "--film", clip],
+        [link, "--film", clip],
+        [still, "--figure", still],
+        [clip, still, "--figure", tmp_path],
+    ):
+        assert main(["predict", *map(str, clips_and_pictures)]) == Exit.USAGE
+        assert "is one of the clips" in capsys.readouterr().err
+    assert clip.read_bytes() == still.read_bytes() == demo
+
+
+def test_clip_that_cannot_be_read_gets_a_row(client: httpx.Client, tmp_path: Path, demo: bytes) -> None:
+    """A file that opens and then fails, as on a bad disk, is refused; the clips beside it are answered."""
+    for name in ("a.mp4", "c.mp4"):
+        (tmp_path / name).write_bytes(demo)
+    (tmp_path / "b.mp4").symlink_to("/proc/self/mem")
+    out = tmp_path / "results.jsonl"
+    assert main(["predict", str(tmp_path), "--out", str(out), "--url", str(client.base_url)]) == Exit.REFUSED
+    codes = {Path(line["clip"]).name: line["error"] and line["error"]["code"] for line in _lines(out)}
+    assert codes == {"a.mp4": None, "b.mp4": "unreadable_file", "c.mp4": None}
+
+
+def test_pipe_is_a_clip(client: httpx.Client, tmp_path: Path) -> None:
+    """What comes through a pipe is read like a file; what comes next by the same name is another clip."""
+    pipe, out = tmp_path / "pipe", tmp_path / "results.jsonl"
+    os.mkfifo(pipe)
+    for rows in (1, 2):
+        with subprocess.Popen(["cp", str(DEMO), str(pipe)]):
+            assert main(["predict", str(pipe), "--out", str(out), "--url", str(client.base_url)]) == Exit.FINE
+        assert [line["clip"] for line in _lines(out)] == [str(pipe)] * rows
+
+
+def _lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.read_text().splitlines()]
