@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from service.cli.clips import Source, opened
-from service.cli.exits import Exit, Refused, Unwritable, Usage
+from service.cli.exits import Exit, Postponed, Refused, Unwritable, Usage
 from service.cli.predictor import Predictor, Wanted
 from service.cli.progress import Progress
 from service.cli.results import Result
@@ -108,23 +108,25 @@ async def run(sources: Iterable[Source], order: Order) -> Exit:
     waiting = iter(sources)
     workers = [asyncio.create_task(_work(waiting, order)) for _ in range(order.predictor.parallel)]
     try:
-        refused = sum(await asyncio.gather(*workers))
+        return max(await asyncio.gather(*workers))
     finally:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return Exit.REFUSED if refused else Exit.FINE
 
 
-async def _work(waiting: Iterator[Source], order: Order) -> int:
-    """Take clips until none waits; how many were refused."""
-    refused = 0
+async def _work(waiting: Iterator[Source], order: Order) -> Exit:
+    """Take clips until none waits; the worst that became of one."""
+    worst = Exit.FINE
     for source in waiting:
         result = await _answer(source, order)
-        order.sink.write(result)
+        if isinstance(result.refusal, Postponed):
+            worst = Exit.UNAVAILABLE
+        else:
+            order.sink.write(result)
+            worst = max(worst, Exit.REFUSED if result.refusal else Exit.FINE)
         order.progress.show(result)
-        refused += result.refusal is not None
-    return refused
+    return worst
 
 
 async def _answer(source: Source, order: Order) -> Result:

@@ -3,7 +3,7 @@
 0    everything was answered
 1    some clips were refused; their rows say why
 2    usage: bad arguments, no such clip, a results file of another form
-3    the model cannot be loaded, or the server is away; run the same command again to go on
+3    the model cannot be loaded, or the server is away, or failed on some clips; run the same command again to go on
 4    results could not be written: disk full, no permission, reader gone
 130  interrupted (Ctrl-C), 143 terminated; what was written stays, run the same command again to go on
 """
@@ -39,3 +39,7 @@ class Refused(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Postponed(Refused):
+    """It cannot be answered for now: it gets no row, so that the next run asks again."""

@@ -43,7 +43,7 @@ class Predictor(Protocol):
         """Answer one clip, a seekable file that is not closed here; write its film into `film`, seekable and empty.
 
         Raises:
-            Refused, Unavailable, Usage.
+            Refused, Postponed, Unavailable, Usage.
             Unwritable: there is no room for the film.
         """
 

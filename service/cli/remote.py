@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from http import HTTPStatus
 from threading import Thread
 from typing import BinaryIO, TypeVar
 
@@ -12,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service import schemas
-from service.cli.exits import Refused, Unavailable, Usage
+from service.cli.exits import Postponed, Refused, Unavailable, Usage
 from service.cli.predictor import Answer, Wanted
 
 PARALLEL = 4
@@ -20,7 +21,9 @@ CONNECT_S, ANSWER_S = 10, 300
 """Longest wait for a connection, and for any sign of an answer."""
 WAITS_S = (1, 2, 4, 8, 16)
 """Before each further attempt, where a server that had answered is away, or overloaded and does not say how long."""
-AWAY = {429, 502, 503}
+SLOW_TRIES = 3
+"""Of a clip whose answer does not come in time; then the next clips have their turn."""
+AWAY, SLOW = {429, 502, 503}, {408, 504}
 """Statuses that pass: of the gateway, or of a proxy before it."""
 NOT_A_GATEWAY = "not_a_gateway"
 
@@ -34,6 +37,13 @@ class _Away(Exception):
     def __init__(self, message: str, told_s: int = 0) -> None:
         super().__init__(message)
         self.told_s = told_s
+
+
+class _Slow(Postponed):
+    """The answer did not come in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("timeout", message)
 
 
 class RemotePredictor:
@@ -81,14 +91,18 @@ class RemotePredictor:
         self._client.close()
 
     async def _post(self, route: str, clip: BinaryIO, asked: dict[str, str], body: BinaryIO) -> None:
-        """Write the answer into `body`; ask again while the server is away for the moment."""
-        for wait_s in (*WAITS_S, None):
+        """Write the answer into `body`; ask again while the server is away, or too slow, for the moment."""
+        for tried, wait_s in enumerate((*WAITS_S, 0), 1):
             try:
                 return await _in_thread(partial(self._ask, route, clip, asked, body))
+            except _Slow:
+                if tried >= SLOW_TRIES:
+                    raise
             except _Away as error:
-                if wait_s is None:
+                if tried > len(WAITS_S):
                     raise Unavailable(f"{self._url}: {error}") from error
-                await asyncio.sleep(max(wait_s, error.told_s))
+                wait_s = max(wait_s, error.told_s)
+            await asyncio.sleep(wait_s)
 
     def _ask(self, route: str, clip: BinaryIO, asked: dict[str, str], body: BinaryIO) -> None:
         clip.seek(0)
@@ -102,12 +116,14 @@ class RemotePredictor:
                     return
                 response.read()
         except httpx.ReadTimeout as error:
-            raise Refused("timeout", f"No answer came within {ANSWER_S} s.") from error
+            raise _Slow(f"No answer came within {ANSWER_S} s.") from error
         except httpx.TransportError as error:
             raise _Away("went away") from error
         problem = _problem(response)
         if response.status_code in AWAY:
             raise _Away(problem.detail, _retry_after_s(response))
+        if response.status_code in SLOW:
+            raise _Slow(problem.detail)
         raise self._failure(problem)
 
     def _failure(self, problem: schemas.Problem) -> Refused | Usage | Unavailable:
@@ -116,6 +132,8 @@ class RemotePredictor:
             return Unavailable(f"{self._url}: {problem.detail}")
         if problem.code == "invalid_parameter":
             return Usage(problem.detail)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Postponed(problem.code, problem.detail)
         return Refused(problem.code, problem.detail)
 
     def _parsed(self, schema: type[Parsed], text: bytes) -> Parsed:

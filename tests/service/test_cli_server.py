@@ -2,17 +2,58 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
+import pytest
+
+from service.cli import remote
 from service.cli.exits import Exit
 from service.cli.main import main
+from service.pipeline import Pipeline
 from tests import clips
 from tests.service.conftest import DEMO, Serve
+
+
+@pytest.fixture
+def proxy(client: httpx.Client) -> Iterator[str]:
+    """Stands before the gateway: a clip that holds a status gets it, with a page as of nginx; others are handed on."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._hand_on(client.get(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if status := re.search(rb"\r\n\r\nstatus (\d+)", body):
+                self.send_error(int(status[1]))
+            else:
+                kind = {"content-type": self.headers["content-type"]}
+                self._hand_on(client.post(self.path, content=body, headers=kind))
+
+        def _hand_on(self, answer: httpx.Response) -> None:
+            self.send_response(answer.status_code)
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *said: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
 
 
 def _codes(out: Path) -> dict[str, str | None]:
@@ -40,6 +81,38 @@ def test_clip_over_the_servers_limit_gets_a_row(gateway: Serve, tmp_path: Path, 
     url = str(gateway(max_upload_mb=1).base_url)
     assert main(["predict", str(tmp_path), "--out", str(out), "--url", url]) == Exit.REFUSED
     assert _codes(out) == {"a.mp4": None, "b.mp4": "upload_too_large", "c.mp4": None}
+
+
+def test_what_fails_for_now_is_left_to_the_next_run(
+    gateway: Serve, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadline that passed, or a fault of the service, says nothing final of a clip: no row, and a status for it."""
+
+    async def at_fault(*arguments: object, **options: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(remote, "WAITS_S", (0,) * len(remote.WAITS_S))
+    out = tmp_path / "results.jsonl"
+    command = ["predict", str(DEMO), "--out", str(out), "--url"]
+    assert main([*command, str(gateway(deadline_s=0.01).base_url)]) == Exit.UNAVAILABLE
+    with monkeypatch.context() as broken:
+        broken.setattr(Pipeline, "read_by", at_fault)
+        assert main([*command, str(client.base_url)]) == Exit.UNAVAILABLE
+    assert _codes(out) == {}
+    assert main([*command, str(client.base_url)]) == Exit.FINE
+    assert _codes(out) == {DEMO.name: None}
+
+
+def test_run_outlives_what_a_proxy_says_of_one_clip(
+    proxy: str, tmp_path: Path, demo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy's own time runs out on one clip; the clips beside it are answered."""
+    monkeypatch.setattr(remote, "WAITS_S", (0,) * len(remote.WAITS_S))
+    for name, clip in (("a.mp4", demo), ("b.mp4", b"status 504"), ("c.mp4", demo)):
+        (tmp_path / name).write_bytes(clip)
+    out = tmp_path / "results.jsonl"
+    assert main(["predict", str(tmp_path), "--out", str(out), "--url", proxy]) == Exit.UNAVAILABLE
+    assert _codes(out) == {"a.mp4": None, "c.mp4": None}
 
 
 def test_interrupt_does_not_wait_for_the_server() -> None:
