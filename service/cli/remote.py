@@ -128,6 +128,8 @@ class RemotePredictor:
 
     def _failure(self, problem: schemas.Problem) -> Refused | Usage | Unavailable:
         """What a problem means: only what is said of the clip itself is final."""
+        if problem.code == NOT_A_GATEWAY and problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return Refused("upload_too_large", "A proxy before the server takes no upload of this size.")
         if problem.code == NOT_A_GATEWAY:
             return Unavailable(f"{self._url}: {problem.detail}")
         if problem.code == "invalid_parameter":

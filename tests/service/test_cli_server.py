@@ -106,13 +106,13 @@ def test_what_fails_for_now_is_left_to_the_next_run(
 def test_run_outlives_what_a_proxy_says_of_one_clip(
     proxy: str, tmp_path: Path, demo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy's own time runs out on one clip; the clips beside it are answered."""
+    """One clip is too large for a proxy, its time runs out on another; the clips beside them are answered."""
     monkeypatch.setattr(remote, "WAITS_S", (0,) * len(remote.WAITS_S))
-    for name, clip in (("a.mp4", demo), ("b.mp4", b"status 504"), ("c.mp4", demo)):
+    for name, clip in (("a.mp4", demo), ("b.mp4", b"status 504"), ("c.mp4", b"status 413"), ("d.mp4", demo)):
         (tmp_path / name).write_bytes(clip)
     out = tmp_path / "results.jsonl"
     assert main(["predict", str(tmp_path), "--out", str(out), "--url", proxy]) == Exit.UNAVAILABLE
-    assert _codes(out) == {"a.mp4": None, "c.mp4": None}
+    assert _codes(out) == {"a.mp4": None, "c.mp4": "upload_too_large", "d.mp4": None}
 
 
 def test_interrupt_does_not_wait_for_the_server() -> None:
