@@ -74,7 +74,9 @@ def _predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("--out", type=Path, metavar="FILE", help="append results to FILE.csv or FILE.jsonl")
     predict.add_argument("--figure", type=Path, metavar="F", help="draw: a .png or .svg, or a folder for several clips")
     predict.add_argument(
-        "--kind", choices=get_args(schemas.FigureKind), help="what to draw (default: relations; of siam: attention)"
+        "--kind",
+        choices=get_args(schemas.FigureKind),
+        help="what --figure draws (default: relations; of siam: attention)",
     )
     predict.add_argument("--film", type=Path, metavar="F", help="film: an .mp4 or .webm, or a folder for several clips")
     predict.add_argument("--top", type=_top, default=5, metavar="N", help="relations to list, or all (default: 5)")

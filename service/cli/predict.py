@@ -1,6 +1,7 @@
 """`smile predict`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +20,7 @@ FILM_SUFFIXES = (".mp4", ".webm")
 
 async def predict(asked: argparse.Namespace) -> Exit:
     """Answer the clips that are asked for. Raises Usage, Unavailable, Unwritable."""
-    _check_network(asked)
+    _check_pictures(asked)
     sources = clips.find(asked.clips)
     figures = batch.pictures(asked.figure, FIGURE_SUFFIXES, sources)
     films = _films(asked, sources)
@@ -36,6 +37,8 @@ async def predict(asked: argparse.Namespace) -> Exit:
         lasting = {source.name for source in sources if source.path and source.path.is_file()}  # a pipe's name is not
         skipped = lasting & done.keys()
         left = [source for source in sources if source.name not in skipped]
+        if skipped:
+            _say_skipped(len(skipped), len(sources), drawing=bool(figures or films))
         before = Exit.REFUSED if any(done[name] for name in skipped) else Exit.FINE
         if not left:
             return before
@@ -46,10 +49,17 @@ async def predict(asked: argparse.Namespace) -> Exit:
                 return max(before, await batch.run(left, order))
 
 
-def _check_network(asked: argparse.Namespace) -> None:
-    """Raises Usage where the network has no such picture."""
+def _say_skipped(skipped: int, total: int, *, drawing: bool) -> None:
+    hint = ". For figures and films of them choose another --out" if drawing else ""
+    sys.stderr.write(f"smile: {skipped} of {total} clips have rows already and are skipped{hint}\n")
+
+
+def _check_pictures(asked: argparse.Namespace) -> None:
+    """Raises Usage where the network has no such picture, or none is asked for."""
     if asked.film and asked.network == "siam":
         raise Usage("--film shows relations, which siam has none of: add --network both, or leave it out")
+    if asked.kind and not asked.figure:
+        raise Usage("--kind says what a figure shows: add --figure, or leave it out")
     if asked.kind and (why := kinds.refusal(asked.kind, asked.network)):
         raise Usage(why)
 

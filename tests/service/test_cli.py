@@ -57,7 +57,7 @@ def _frames(film: Path) -> int:
 
 
 def test_folder_to_csv_with_figures(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each clip gets a row and a figure, a bad one its code; the same command again has nothing left to do."""
+    """Each clip gets a row and a figure, a bad one its code; the same command again says that nothing is left."""
     out, figures = tmp_path / "results.csv", tmp_path / "figures"
     command = ["predict", str(folder), "--out", str(out), "--figure", str(figures)]
     assert main(command) == Exit.REFUSED
@@ -71,7 +71,8 @@ def test_folder_to_csv_with_figures(folder: Path, tmp_path: Path, capsys: pytest
     assert "[3/3] " in capsys.readouterr().err
     before = out.read_bytes()
     assert main(command) == Exit.REFUSED
-    assert out.read_bytes() == before and capsys.readouterr().err == ""
+    said = "smile: 3 of 3 clips have rows already and are skipped. For figures and films of them choose another --out\n"
+    assert out.read_bytes() == before and capsys.readouterr().err == said
 
 
 def test_server_and_process_agree(
@@ -163,6 +164,7 @@ def _environment() -> dict[str, str]:
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
         ([str(DEMO), "--network", "siam", "--film", "a.mp4"], Exit.USAGE, "shows relations"),
+        ([str(DEMO), "--kind", "matrix"], Exit.USAGE, "add --figure"),
         ([str(DEMO), "--kind", "attention", "--figure", "a.png"], Exit.USAGE, "not drawn of network=fdin"),
         ([str(DEMO), "--url", "127.0.0.1:80"], Exit.USAGE, "not a URL"),
         ([str(DEMO), "--url", "http://127.0.0.1:9"], Exit.UNAVAILABLE, "no server answers"),
