@@ -13,7 +13,10 @@ from typing import BinaryIO
 from service.cli.exits import Refused, Usage
 
 STANDARD_INPUT = "-"
-SUFFIXES = frozenset(".3g2 .3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogg .ogv .ts .webm .wmv".split())
+SUFFIXES = frozenset(
+    ".3g2 .3gp .apng .asf .avi .flv .gif .m2ts .m4v .mkv .mov "
+    ".mp4 .mpeg .mpg .mts .mxf .ogg .ogv .ts .webm .wmv".split()
+)
 """What a folder is searched for. A file that is named is taken whatever it is called."""
 IN_MEMORY_BYTES = 16_000_000
 """What comes through a pipe stays in memory up to this size; more goes to a temporary file without a name."""

@@ -9,9 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
+from service.cli.clips import find
 from service.cli.exits import Exit
 from service.cli.main import main
 from tests.service.conftest import DEMO
+
+
+def test_folder_is_searched_for_every_kind_of_clip(tmp_path: Path) -> None:
+    """Animated pictures and what cameras of studios write are clips too; stills and notes are none."""
+    for name in ("a.gif", "b.APNG", "c.asf", "d.mxf", "e.mp4", "f.png", "g.txt", ".h.gif"):
+        (tmp_path / name).touch()
+    assert [source.path for source in find([str(tmp_path)])] == sorted(tmp_path.glob("[a-e].*"))
 
 
 def test_pictures_never_replace_clips(tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
