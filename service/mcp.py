@@ -26,9 +26,10 @@ means that the numbers mean nothing.
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Serving:
     predictor: Predictor
+    has_answered: bool = False
 
 
 def create_server(url: str | None = None) -> MCPServer[_Serving]:
@@ -71,6 +72,9 @@ async def predict(
         top=top, traits=tuple(traits) if traits else None, mirrored=mirrored, explain=explain, network=network
     )
     try:
+        if not serving.has_answered:
+            await serving.predictor.card()  # waits are for a server that was there before
+            serving.has_answered = True
         with opened(Source(path, clip, Path(clip.name))) as file:
             return (await serving.predictor.predict(file, wanted)).prediction
     except Refused as error:

@@ -1,6 +1,7 @@
 """The MCP server, over standard input and output, by the SDK's own client."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from service import schemas
+from service.cli.remote import WAITS_S
 from tests.service.conftest import DEMO
 
 mcp = pytest.importorskip("mcp", reason="needs requirements/mcp.txt")
@@ -33,7 +35,7 @@ async def test_one_tool_with_the_schema_of_the_api(demo: bytes) -> None:
 
 
 async def test_asks_a_gateway(client: httpx.Client, tmp_path: Path) -> None:
-    """With --url the gateway answers; a path that leads nowhere, or a server that is away, is said and not raised."""
+    """With --url the gateway answers; a path that leads nowhere is said and not raised."""
     async with _client("--url", str(client.base_url)) as asking:
         answered = await asking.call_tool("predict", {"path": str(DEMO), "explain": True})
         assert answered.structured_content["age"]["region_effects"]
@@ -41,3 +43,12 @@ async def test_asks_a_gateway(client: httpx.Client, tmp_path: Path) -> None:
         assert second.structured_content["siam"]["age"]["years"] and second.structured_content["age"] is None
         missing = await asking.call_tool("predict", {"path": str(tmp_path / "none.mp4")})
         assert missing.is_error and "unreadable_file: " in missing.content[0].text
+
+
+async def test_server_that_was_never_there() -> None:
+    """It is said at once: nobody waits for a server to come back that has not been there."""
+    async with _client("--url", "http://127.0.0.1:9") as asking:
+        started = time.monotonic()
+        away = await asking.call_tool("predict", {"path": str(DEMO)})
+        assert away.is_error and "no server answers there" in away.content[0].text
+        assert time.monotonic() - started < sum(WAITS_S)
