@@ -72,13 +72,13 @@ def _predict(predict: argparse.ArgumentParser) -> None:
     predict.epilog = PREDICT_EXAMPLES + EXIT_STATUSES + "\n" + EXAMPLES
     predict.add_argument("clips", nargs="+", metavar="CLIP", help="a file, a folder to search, or - (standard input)")
     predict.add_argument("--out", type=Path, metavar="FILE", help="append results to FILE.csv or FILE.jsonl")
-    predict.add_argument("--figure", type=Path, metavar="F", help="draw: a .png or .svg, or a folder for several clips")
+    predict.add_argument("--figure", metavar="F", help="draw: a .png or .svg, or a folder for several clips")
     predict.add_argument(
         "--kind",
         choices=get_args(schemas.FigureKind),
         help="what --figure draws (default: relations; of siam: attention)",
     )
-    predict.add_argument("--film", type=Path, metavar="F", help="film: an .mp4 or .webm, or a folder for several clips")
+    predict.add_argument("--film", metavar="F", help="film: an .mp4 or .webm, or a folder for several clips")
     predict.add_argument("--top", type=_top, default=5, metavar="N", help="relations to list, or all (default: 5)")
     predict.add_argument("--traits", type=_traits, metavar="T", help="age, gender or age,gender (default: all offered)")
     predict.add_argument(

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.cli.batch import pictures
 from service.cli.clips import find
-from service.cli.exits import Exit
+from service.cli.exits import Exit, Usage
 from service.cli.main import main
 from tests.service.conftest import DEMO
 
@@ -20,6 +21,18 @@ def test_folder_is_searched_for_every_kind_of_clip(tmp_path: Path) -> None:
     for name in ("a.gif", "b.APNG", "c.asf", "d.mxf", "e.mp4", "f.png", "g.txt", ".h.gif"):
         (tmp_path / name).touch()
     assert [source.path for source in find([str(tmp_path)])] == sorted(tmp_path.glob("[a-e].*"))
+
+
+def test_folder_of_pictures_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    """A trailing slash names a folder, whatever it looks like; without it the suffix decides."""
+    clip = find([str(DEMO)])
+    for name in ("figures.v2", "figure.png"):
+        found = pictures(f"{tmp_path}/{name}/", (".png", ".svg"), clip)
+        assert found and found.path(clip[0]) == tmp_path / name / f"{DEMO.name}.png"
+    (tmp_path / "file.png").touch()
+    for name in ("figures.v2", "file.png/"):
+        with pytest.raises(Usage, match="or a folder"):
+            pictures(f"{tmp_path}/{name}", (".png", ".svg"), clip)
 
 
 def test_pictures_never_replace_clips(tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
