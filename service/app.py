@@ -16,7 +16,7 @@ from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
 from service.backends.base import BackendUnavailable
-from service.jobs import create_jobs, routes
+from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
 from service.middleware import RequestScope, UploadGuard
 from service.settings import Settings
@@ -28,7 +28,8 @@ A smile video goes in; age and gender come out, with the relations between facia
 It implements the Facial Dynamics Interpreter Network (Kim & Ro, ECCV 2018). Uploads are never kept, nor logged.
 Gender is the label convention of the training data, not an identity. No emotions are inferred.
 """
-
+UPLOADS = ("/predict", "/figure", "/film", access.PATH)
+"""Paths to which clips are sent."""
 
 router = APIRouter()
 
@@ -112,7 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await backend.close()
 
     async def admit(scope: Scope) -> None:
-        if scope["path"] == routes.PATH:
+        if scope["path"] == access.PATH:
             await app.state.jobs.check()
         else:
             gate.check()
@@ -131,11 +132,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.include_router(figure.router)
     app.include_router(film.router)
+    app.include_router(results.router)
     app.include_router(routes.router)
     page.install(app)
     problems.install(app)
     examples.install(app)
     app.add_middleware(UploadGuard, admit=admit, max_bytes=settings.max_upload_bytes, pause_s=settings.upload_pause_s)
-    app.add_middleware(RequestScope, metrics=metrics)
+    app.add_middleware(RequestScope, metrics=metrics, uploads=UPLOADS)
     app.add_middleware(page.BrowserPolicy)
     return app

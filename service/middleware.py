@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,9 +30,10 @@ UNMATCHED = "unmatched"
 class RequestScope:
     """Outermost: gives the request an id (the client's, where well formed), answers the unexpected, logs one line."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, uploads: Collection[str]) -> None:
         self._app = app
         self._metrics = metrics
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +64,7 @@ class RequestScope:
             await answer(scope, receive, sending)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", UNMATCHED)
+            route = self._route(scope)
             self._metrics.request(scope["method"] if route != UNMATCHED else UNMATCHED, route, status, code, seconds)
             log.log(
                 logging.DEBUG if route.startswith(PROBES) else logging.INFO,
@@ -77,6 +78,11 @@ class RequestScope:
                     "duration_ms": round(seconds * 1000, 1),
                 },
             )
+
+    def _route(self, scope: Scope) -> str:
+        """Template of the path, known too where an upload was refused before it came to the routes."""
+        unrouted = scope["path"] if scope["path"] in self._uploads else UNMATCHED
+        return str(getattr(scope.get("route"), "path", unrouted))
 
 
 class UploadGuard:

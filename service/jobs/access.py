@@ -6,6 +6,7 @@ from fastapi import Depends, Path, Request
 
 from service.jobs.base import Jobs, Record
 
+PATH = "/jobs"
 GONE = {
     404: "`job_not_found`: never was, deleted, or its time has passed",
     422: "`invalid_parameter`",

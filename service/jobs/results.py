@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from service import figure, film, problems, schemas
 from service.jobs import drawing
-from service.jobs.access import GONE, Kept, Known
+from service.jobs.access import GONE, PATH, Kept, Known
 from service.jobs.base import Record
 from service.work import Served, check_offered
 from smile.svg import ThemeName
@@ -36,7 +36,7 @@ async def _done(record: Known) -> Record:
 
 Done = Annotated[Record, Depends(_done)]
 
-router = APIRouter()
+router = APIRouter(prefix=PATH)
 
 
 @router.get(

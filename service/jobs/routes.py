@@ -10,13 +10,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service import problems, schemas
 from service.film import check_filmed
-from service.jobs import results
-from service.jobs.access import GONE, JobId, Kept, Known
+from service.jobs.access import GONE, PATH, JobId, Kept, Known
 from service.jobs.base import JobOptions, Record, Submission
 from service.jobs.schemas import Job
 from service.work import PROBLEMS, Asked, Clip
 
-PATH = "/jobs"
 FINAL = ("done", "failed", "gone")
 """Events after which none follow."""
 LOOK_S = 0.25
@@ -29,7 +27,6 @@ FILM = "Also make the film: of the first of `traits`, with `top` pairs; not with
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY)]
 
 router = APIRouter(prefix=PATH)
-router.include_router(results.router)
 
 
 def _asked(

@@ -6,7 +6,9 @@ import logging
 import httpx
 import pytest
 
+from service.app import UPLOADS, create_app
 from service.logs import JsonFormatter
+from service.settings import Settings
 
 
 def test_one_line_per_request_without_names(
@@ -27,6 +29,27 @@ def test_one_line_per_request_without_names(
     assert requests[0]["request_id"] == "r-1"
     assert requests[0]["duration_ms"] > 0
     assert "jane" not in "".join(lines)
+
+
+@pytest.mark.parametrize("output", ["result", "figure", "film"])
+def test_what_came_of_a_job_is_counted_by_its_whole_route(client: httpx.Client, output: str) -> None:
+    """`/jobs` is part of the name that metrics and logs give to its routes."""
+    client.get(f"/jobs/{'0' * 32}/{output}")
+    assert f'route="/jobs/{{job_id}}/{output}",status="404"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", UPLOADS)
+def test_early_refusals_are_counted_by_their_route(client: httpx.Client, path: str) -> None:
+    """An upload that is refused before it comes to the routes is told by its path all the same."""
+    client.post(path, json={})
+    code = "unsupported_media_type"
+    assert f'{{code="{code}",method="POST",route="{path}",status="415"}}' in client.get("/metrics").text
+
+
+def test_every_path_that_takes_clips_is_known_as_such() -> None:
+    """Those of the description that something is sent to."""
+    paths = create_app(Settings()).openapi()["paths"]
+    assert {path for path, operations in paths.items() if "post" in operations} == set(UPLOADS)
 
 
 def test_unexpected_errors_are_told_apart_and_kept_inside(
