@@ -35,6 +35,14 @@ _BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway
 UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _HTTP_CODE = {404: "not_found", 405: "method_not_allowed", 400: "invalid_parameter"}
+_WANTED = {
+    "video": "send the clip as a file: with curl, `-F video=@clip.mp4`",
+    "top": "give a whole number above 0, or `all`",
+    "traits": "name them, separated by commas",
+    "job_id": "give the `id` of a job: 32 hexadecimal digits",
+    "idempotency-key": "give 1 to 255 characters",
+}
+"""By parameter; the others are choices or switches."""
 
 
 class Refusal(HTTPException):
@@ -104,6 +112,13 @@ def overloaded(request_id: str, error: Overloaded, headers: dict[str, str] | Non
     )
 
 
+def _wanted(name: str, context: dict[str, Any]) -> str:
+    """What the parameter takes; `context` is that of pydantic's error."""
+    if name in _WANTED:
+        return _WANTED[name]
+    return f"choose from {context['expected']}" if "expected" in context else "give `true` or `false`"
+
+
 def documented(by_status: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses: a problem for each status, with the codes that it may carry."""
     schema = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
@@ -146,9 +161,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or "body"
+        name = str(first["loc"][1])
         return problem(
-            request_id(request), HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", f"{where}: {first['msg']}"
+            request_id(request),
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid_parameter",
+            f"{name}: {_wanted(name, first.get('ctx', {}))}",
         )
 
     @app.exception_handler(HTTPException)

@@ -105,24 +105,33 @@ def _metric(client: httpx.Client, name: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "params",
-    [{"top": 0}, {"top": "none"}, {"top": -3}, {"traits": "mood"}, {"mirrored": "perhaps"}, {"explain": "2x"}],
-    ids=str,
+    ("name", "value", "wanted"),
+    [
+        ("top", 0, "a whole number above 0, or `all`"),
+        ("top", "none", "a whole number above 0, or `all`"),
+        ("top", -3, "a whole number above 0, or `all`"),
+        ("traits", "mood", "choose from age, gender"),
+        ("mirrored", "perhaps", "give `true` or `false`"),
+        ("explain", "2x", "give `true` or `false`"),
+        ("network", "vgg", "choose from 'fdin', 'siam' or 'both'"),
+    ],
 )
-def test_parameters_out_of_range(client: httpx.Client, demo: bytes, params: dict[str, str | int]) -> None:
-    """Each is refused by name."""
-    answer = post(client, demo, **params)
+def test_parameters_out_of_range(client: httpx.Client, demo: bytes, name: str, value: str | int, wanted: str) -> None:
+    """Each is refused by its name alone, with what it takes."""
+    answer = post(client, demo, **{name: value})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-    assert next(iter(params)) in answer.json()["detail"]
+    detail = answer.json()["detail"]
+    assert detail.startswith(f"{name}: ") and detail.endswith(wanted)
 
 
 def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
-    """The clip as a bare body, and a form without the clip, are refused with what to do."""
+    """The clip as a bare body, a form without it, and its name in place of it are refused with what to do."""
     bare = client.post("/predict", content=demo, headers={"content-type": "video/mp4"})
     assert (bare.status_code, bare.json()["code"]) == (415, "unsupported_media_type")
-    without = client.post("/predict", files={"film": ("a.mp4", demo)})
-    assert (without.status_code, without.json()["code"]) == (422, "invalid_parameter")
-    assert "video" in without.json()["detail"]
+    for without in ({"film": ("a.mp4", demo)}, {"video": (None, "clip.mp4")}):
+        answer = client.post("/predict", files=without)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+        assert answer.json()["detail"] == "video: send the clip as a file: with curl, `-F video=@clip.mp4`"
 
 
 def test_request_id_is_kept_or_made(client: httpx.Client) -> None:
