@@ -34,7 +34,7 @@ OF_CLIPS = ", ".join(f"`{error.code}`" for error in _CLIP_STATUS)
 _BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway. Try again later."
 UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_HTTP_CODE = {404: "not_found", 405: "method_not_allowed", 400: "invalid_parameter"}
+_HTTP_CODE = {404: "not_found", 405: "method_not_allowed"}
 _WANTED = {
     "video": "send the clip as a file: with curl, `-F video=@clip.mp4`",
     "top": "give a whole number above 0, or `all`",
@@ -95,6 +95,15 @@ def no_space() -> Refusal:
         "storage_full",
         "There is no room to keep the clip for now. Try again later.",
         {"Retry-After": "5"},
+    )
+
+
+def _broken_form() -> Refusal:
+    return Refusal(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid_parameter",
+        "The form cannot be read: its boundary is missing or not kept to, or it has over a thousand fields, or one of "
+        "over 1 MB beside the clip. Let the HTTP library write it.",
     )
 
 
@@ -174,6 +183,8 @@ def install(app: FastAPI) -> None:
         if is_disk_full(error.__cause__):  # while the upload was put aside
             log.error("disk full", extra={"request_id": request_id(request)})
             error = no_space()
+        elif error.status_code == HTTPStatus.BAD_REQUEST:  # by the libraries alone, and only of a form
+            error = _broken_form()
         code = error.code if isinstance(error, Refusal) else _HTTP_CODE.get(error.status_code, "invalid_request")
         headers = dict(error.headers) if error.headers else None
         return problem(request_id(request), error.status_code, code, str(error.detail), headers)

@@ -12,6 +12,7 @@ from tests.service.conftest import Serve, post
 
 BOUNDARY = "b"
 HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'.encode()
+FIELD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="top"\r\n\r\n'.encode()
 
 
 def _start_upload(client: httpx.Client, extra: str) -> socket.socket:
@@ -132,6 +133,23 @@ def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
         answer = client.post("/predict", files=without)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
         assert answer.json()["detail"] == "video: send the clip as a file: with curl, `-F video=@clip.mp4`"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--b\r\n"),
+        (f"multipart/form-data; boundary={BOUNDARY}", b"no boundary here"),
+        (f"multipart/form-data; boundary={BOUNDARY}", FIELD + b"1" * 2_000_000),
+        (f"multipart/form-data; boundary={BOUNDARY}", (FIELD + b"1\r\n") * 1001),
+    ],
+    ids=["no boundary", "another boundary", "2 MB in a field", "too many fields"],
+)
+def test_broken_form(client: httpx.Client, content_type: str, body: bytes) -> None:
+    """A form that cannot be read is refused with the one status that its code has."""
+    answer = client.post("/predict", content=body, headers={"content-type": content_type})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert answer.json()["detail"].startswith("The form cannot be read")
 
 
 def test_request_id_is_kept_or_made(client: httpx.Client) -> None:
