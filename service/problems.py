@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from service.admission import Overloaded
 from service.backends.base import BackendError
@@ -34,6 +35,8 @@ OF_CLIPS = ", ".join(f"`{error.code}`" for error in _CLIP_STATUS)
 _BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway. Try again later."
 UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+CLIENT_GONE = 499
+"""As nginx counts it; nobody is there to read it."""
 _HTTP_CODE = {404: "not_found", 405: "method_not_allowed"}
 _WANTED = {
     "video": "send the clip as a file: with curl, `-F video=@clip.mp4`",
@@ -96,6 +99,10 @@ def no_space() -> Refusal:
         "There is no room to keep the clip for now. Try again later.",
         {"Retry-After": "5"},
     )
+
+
+def client_gone() -> Refusal:
+    return Refusal(CLIENT_GONE, "client_gone", "The client closed the connection.")
 
 
 def _broken_form() -> Refusal:
@@ -183,6 +190,8 @@ def install(app: FastAPI) -> None:
         if is_disk_full(error.__cause__):  # while the upload was put aside
             log.error("disk full", extra={"request_id": request_id(request)})
             error = no_space()
+        elif isinstance(error.__cause__, ClientDisconnect):
+            error = client_gone()
         elif error.status_code == HTTPStatus.BAD_REQUEST:  # by the libraries alone, and only of a form
             error = _broken_form()
         code = error.code if isinstance(error, Refusal) else _HTTP_CODE.get(error.status_code, "invalid_request")

@@ -15,7 +15,6 @@ from service.pipeline import Pipeline
 from service.reading import Seen
 from service.settings import Settings
 
-CLIENT_GONE = 499
 Read = TypeVar("Read", bound=Seen)
 
 
@@ -190,7 +189,7 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, Read]) ->
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise problems.Refusal(CLIENT_GONE, "client_gone", "The client closed the connection.")
+            raise problems.client_gone()
         return task.result()
     finally:
         for pending in (task, gone):

@@ -98,6 +98,17 @@ def test_work_stops_when_the_client_leaves(gateway: Serve, demo: bytes) -> None:
     assert post(client, demo).status_code == 200
 
 
+def test_client_that_leaves_during_its_upload(gateway: Serve) -> None:
+    """It is counted as gone, not as one that sent something wrong."""
+    client = gateway()
+    with _start_upload(client, "Content-Length: 100000") as connection:
+        connection.sendall(HEAD)
+    while not _metric(client, 'smile_request_seconds_count{route="/predict"}'):
+        time.sleep(0.005)
+    gone = 'smile_requests_total{code="client_gone",method="POST",route="/predict",status="499"}'
+    assert _metric(client, gone) == 1
+
+
 def _metric(client: httpx.Client, name: str) -> float:
     for line in client.get("/metrics").text.splitlines():
         if line.startswith(name + " "):
