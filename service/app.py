@@ -120,6 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPIOffline(  # the documentation page loads nothing from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         title="Smile interpreter",
         version=smile.__version__,
         description=DESCRIPTION,
@@ -137,7 +138,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     page.install(app)
     problems.install(app)
     examples.install(app)
-    app.add_middleware(UploadGuard, admit=admit, max_bytes=settings.max_upload_bytes, pause_s=settings.upload_pause_s)
+    app.add_middleware(
+        UploadGuard,
+        uploads=UPLOADS,
+        admit=admit,
+        max_bytes=settings.max_upload_bytes,
+        pause_s=settings.upload_pause_s,
+    )
     app.add_middleware(RequestScope, metrics=metrics, uploads=UPLOADS)
     app.add_middleware(page.BrowserPolicy)
     return app

@@ -88,18 +88,26 @@ class RequestScope:
 class UploadGuard:
     """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
 
-    Applies to POST requests. A refused body is not read to its end: the connection is closed instead.
+    Applies to POST requests to `uploads`. A refused body is not read to its end: the connection is closed instead.
     `admit` raises Overloaded or Refusal where there is no place for what a request would bring.
     """
 
-    def __init__(self, app: ASGIApp, admit: Callable[[Scope], Awaitable[None]], max_bytes: int, pause_s: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        uploads: Collection[str],
+        admit: Callable[[Scope], Awaitable[None]],
+        max_bytes: int,
+        pause_s: float,
+    ) -> None:
         self._app = app
+        self._uploads = uploads
         self._admit = admit
         self._max_bytes = max_bytes
         self._pause_s = pause_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._uploads:
             return await self._app(scope, receive, send)
         request_id = scope["state"]["request_id"]
         try:
@@ -134,7 +142,7 @@ class UploadGuard:
         await self._app(scope, receiving, send)
 
     def _check_headers(self, headers: Headers) -> None:
-        if not headers.get("content-type", "").startswith("multipart/form-data"):
+        if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise Refusal(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",

@@ -147,6 +147,28 @@ def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/nowhere", 404, "not_found"),
+        ("/predict/", 404, "not_found"),
+        ("/jobs/", 404, "not_found"),
+        ("/health/live", 405, "method_not_allowed"),
+    ],
+)
+def test_paths_that_take_no_clip(client: httpx.Client, demo: bytes, path: str, status: int, code: str) -> None:
+    """They say so, whatever is sent to them, and nobody is sent elsewhere."""
+    for answer in (client.post(path, json={}), client.post(path, files={"video": demo})):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_media_type_in_capitals(client: httpx.Client) -> None:
+    """Media types are the same in either case."""
+    body = HEAD + b"no video\r\n" + f"--{BOUNDARY}--\r\n".encode()
+    headers = {"content-type": f"Multipart/Form-Data; boundary={BOUNDARY}"}
+    assert client.post("/predict", content=body, headers=headers).json()["code"] == "unreadable_video"
+
+
+@pytest.mark.parametrize(
     ("content_type", "body"),
     [
         ("multipart/form-data", b"--b\r\n"),
