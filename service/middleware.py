@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +22,8 @@ REQUEST_ID = "x-request-id"
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = "x-problem-code"
 _CLOSE = {"Connection": "close"}
+LINGER_S = 2.0
+"""Longest time for which what follows a refusal is read."""
 PROBES = "/health/"
 """Routes that orchestrators ask every few seconds: their lines are for debugging."""
 UNMATCHED = "unmatched"
@@ -88,7 +91,7 @@ class RequestScope:
 class UploadGuard:
     """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
 
-    Applies to POST requests to `uploads`. A refused body is not read to its end: the connection is closed instead.
+    Applies to POST requests to `uploads`. What a refused body still brings is left to LingeringClose.
     `admit` raises Overloaded or Refusal where there is no place for what a request would bring.
     """
 
@@ -159,3 +162,49 @@ class UploadGuard:
             f"The upload is larger than the {self._max_bytes / 1e6:g} MB accepted here. Send a shorter clip.",
             _CLOSE,
         )
+
+
+class LingeringClose:
+    """Where a connection is to be closed before its upload has arrived, what still comes is first dropped.
+
+    A client that writes is reset when the connection is closed, and may lose the answer, which has long been sent.
+    For at most LINGER_S and `max_bytes`: nobody can hold a connection open by it.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        arrived = early = False
+
+        async def receiving() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived = not message.get("more_body", False)
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal early
+            if message["type"] == "http.response.start":
+                early = not arrived and Headers(raw=message["headers"]).get("connection") == "close"
+            elif early:
+                message = {**message, "more_body": True}  # the server closes after the last part
+            await send(message)
+
+        await self._app(scope, receiving, sending)
+        if early:
+            await self._drop(receive)
+            await send({"type": "http.response.body"})
+
+    async def _drop(self, receive: Receive) -> None:
+        dropped = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while dropped < self._max_bytes:
+                    message = await receive()
+                    if not message.get("more_body", False):
+                        return
+                    dropped += len(message["body"])

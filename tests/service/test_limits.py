@@ -53,6 +53,27 @@ def test_unannounced_size_is_refused_while_it_arrives(gateway: Serve) -> None:
     assert b" 413 " in answer or answer == b""
 
 
+@pytest.mark.parametrize("megabytes", [20, 30])
+async def test_refusal_reaches_a_client_that_still_writes(gateway: Serve, megabytes: int) -> None:
+    """It reads nothing before it has written everything, and must not be reset before."""
+    url = gateway(max_upload_mb=16).base_url
+    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        announced = await client.post("/predict", files={"video": bytes(megabytes * 1_000_000)})
+        bare = await client.post("/predict", content=bytes(megabytes * 1_000_000))
+    assert (announced.status_code, bare.status_code) == (413, 415)
+
+
+def test_refused_client_cannot_linger(gateway: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes on writing in small pieces after its refusal is cut off all the same."""
+    monkeypatch.setattr("service.middleware.LINGER_S", 0.2)
+    with _start_upload(gateway(max_upload_mb=1), "Content-Length: 2000000") as connection:
+        assert b" 413 " in connection.recv(4096)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1000):
+                connection.sendall(b"x")
+                time.sleep(0.01)
+
+
 def test_silent_client_is_let_go(gateway: Serve) -> None:
     """A client that stops in the middle of its upload gets a timeout."""
     with _start_upload(gateway(upload_pause_s=0.3), "Content-Length: 100000") as connection:
