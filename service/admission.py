@@ -26,14 +26,9 @@ class Gate:
         self.inside = 0
 
     @property
-    def waiting(self) -> int:
-        return max(0, self.inside - self._concurrency)
-
-    @property
     def retry_after_s(self) -> int:
-        """Whole seconds until one more probably gets a place."""
-        rounds = (self.waiting + 1) / self._concurrency
-        return max(1, math.ceil(rounds * self._mean_s))
+        """Whole seconds until one more probably gets a place: until the next of those at work is done."""
+        return max(1, math.ceil(self._mean_s / self._concurrency))
 
     def check(self) -> None:
         """Raise Overloaded where `slot` would."""

@@ -30,6 +30,19 @@ async def test_order_and_room() -> None:
     assert (most, order, gate.inside) == (2, [0, 1, 2, 3, 4], 0)
 
 
+async def test_time_to_return_is_that_of_the_next_place() -> None:
+    """Not of the whole queue, which would have run dry by then: a clip is taken to last a second until one has."""
+    gate = Gate(concurrency=1, queue=8)
+    tasks = [asyncio.create_task(gate.slot().__aenter__()) for _ in range(9)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as refused:
+        gate.check()
+    assert refused.value.retry_after_s == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_leaving_the_queue() -> None:
     """One who gives up while waiting takes no place."""
     gate = Gate(concurrency=1, queue=1)
