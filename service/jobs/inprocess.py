@@ -70,10 +70,12 @@ class InProcessJobs:
         self._entries: dict[str, _Entry] = {}
         self._ids: dict[str, str] = {}
         """Idempotency key -> id."""
+        self._stopping = 0
+        """Deleted, but still at work."""
 
     async def check(self) -> None:
         unfinished = sum(entry.expires_s is None for entry in self._entries.values())
-        if unfinished >= self._room:
+        if unfinished + self._stopping >= self._room:
             raise Overloaded(self._gate.retry_after_s)
 
     async def submit(self, submission: Submission) -> Record:
@@ -113,7 +115,11 @@ class InProcessJobs:
     async def delete(self, job_id: str) -> None:
         entry = self._entry(job_id)
         self._forget(job_id)
-        await _stopped([entry])
+        self._stopping += 1
+        try:
+            await _stopped([entry])
+        finally:
+            self._stopping -= 1
 
     async def close(self) -> None:
         await _stopped(self._entries.values())

@@ -1,14 +1,17 @@
 """Jobs, kept in the process: life, answers, idempotency, cancelling, expiry, limits."""
 
+import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +24,7 @@ from starlette import formparsers
 from service.settings import Settings
 from tests import clips
 from tests.service.conftest import Serve, post, serve
-from tests.service.jobs.conftest import ROOT, at_work, ended, free_port, submit, until
+from tests.service.jobs.conftest import PATIENCE_S, ROOT, at_work, ended, free_port, submit, until
 
 UNKNOWN = "/jobs/" + "0" * 32
 
@@ -117,6 +120,32 @@ def test_delete_stops_the_work_and_erases(gateway: Serve, demo: bytes, long_clip
     assert 'smile_frames_total{kind="used"}' not in client.get("/metrics").text
     for gone in (client.get(path), client.get(f"{path}/events"), client.get(f"{path}/result"), client.delete(path)):
         assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    assert submit(client, demo).status_code == 202
+
+
+def test_deleted_job_keeps_its_place_until_its_work_has_stopped(
+    gateway: Serve, demo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then the next job is refused: it is not accepted only to fail."""
+    stopping = threading.Event()
+
+    async def slow_to_stop(*_: object) -> None:
+        try:
+            await asyncio.sleep(PATIENCE_S)
+        finally:
+            stopping.set()
+            await asyncio.sleep(0.5)
+
+    monkeypatch.setattr("service.jobs.inprocess.run", slow_to_stop)
+    client = gateway(job_queue=0)
+    path = submit(client, demo).headers["location"]
+    until(client, path, lambda job: job["state"] == "running")
+    with ThreadPoolExecutor(1) as pool:
+        deleted = pool.submit(client.delete, path)
+        assert stopping.wait(PATIENCE_S)
+        refused = submit(client, demo)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert deleted.result().status_code == 204
     assert submit(client, demo).status_code == 202
 
 
