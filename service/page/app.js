@@ -9,6 +9,7 @@ import { FAILURES, PASSING } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const SECTIONS = ["start", "camera", "work", "failure", "result"];
 const TITLE = document.title;
+const NOTHING_SAVED = $("save-status").textContent;
 
 let clip = null;
 let asked = {};
@@ -53,6 +54,7 @@ async function read(chosen, how) {
     const whole = { ...asked, explain: true, picture: true, top: "all" };
     const answer = await readAsJob(clip, whole, { signal, onSent, onProgress });
     showResult(answer);
+    $("save-status").textContent = NOTHING_SAVED;
     show("result");
   } catch (error) {
     if (error.name !== "AbortError") fail(error);

@@ -163,6 +163,18 @@ def test_saves_answer_figure_and_film(read: Browser) -> None:
 
 
 @in_chromium
+def test_next_result_says_nothing_of_what_was_saved_before(read: Browser) -> None:
+    """A film that is given up for another clip is not said to be drawn for ever."""
+    before = read.text("#save-status")
+    read.click("#save-film")
+    assert read.text("#save-status") == "Drawing the film …"
+    read.click("#new")
+    read.upload("#file", DEMO)
+    read.wait(lambda: read.shown("#result"))
+    assert read.text("#save-status") == before
+
+
+@in_chromium
 def test_records_with_the_camera(start: Browser) -> None:
     """The guide leads through a smile, the recording is read, and the smile is found in it."""
     start.click("#record")
