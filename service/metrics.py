@@ -31,9 +31,11 @@ class Metrics:
             registry=self.registry,
         )
         self._frames = Counter("smile_frames", "Frames decoded, and instants used", ["kind"], registry=self.registry)
-        Gauge("smile_clips_inside", "Clips in work or waiting", registry=self.registry).set_function(
-            lambda: gate.inside
-        )
+        Gauge(
+            "smile_clips_inside",
+            "Clips in work or waiting while their client waits too; those of jobs are not counted",
+            registry=self.registry,
+        ).set_function(lambda: gate.inside)
 
     def request(self, method: str, route: str, status: int, code: str, seconds: float) -> None:
         self._requests.labels(method, route, status, code).inc()
