@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 from service.jobs.schemas import Job, JobState
 from service.problems import Refusal
 from service.progress import Progress
-from service.schemas import FilmFormat, Networks, Problem
+from service.schemas import FilmFormat, Networks, Problem, Trait
 from service.work import Options
 
 Output = Literal["prediction", "drawing", "film"]
@@ -60,6 +60,7 @@ class Record:
     """What is kept of a job beside its clip and its outputs.
 
     Attributes:
+        trait: the first that was asked for.
         created_s, expires_s: seconds of the epoch; `expires_s` None until it has ended.
         frames, fraction, seconds: decoded, done, and spent on this attempt.
     """
@@ -67,6 +68,7 @@ class Record:
     id: str
     fingerprint: str
     created_s: float
+    trait: Trait = "age"
     film: FilmFormat | None = None
     network: Networks = "fdin"
     state: JobState = "queued"

@@ -42,6 +42,7 @@ class _Entry:
             id=self.id,
             fingerprint=self.fingerprint,
             created_s=self.created_s,
+            trait=self.options.traits[0],
             film=self.options.film,
             network=self.options.network,
             state=self.state,

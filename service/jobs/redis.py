@@ -135,6 +135,7 @@ def _record(job_id: str, kept: dict[str, str]) -> Record:
         id=job_id,
         fingerprint=kept["fingerprint"],
         created_s=float(kept["created"]),
+        trait=options.traits[0],
         film=options.film,
         network=options.network,
         state=kept["state"],  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ async def result(record: Done, jobs: Kept) -> Response:
 def _look(
     format: Annotated[schemas.FigureFormat, Query(description=figure.FORMAT)] = "png",
     kind: Annotated[schemas.FigureKind | None, Query(description=figure.KIND)] = None,
-    trait: Annotated[schemas.Trait, Query(description="The trait whose relations are drawn.")] = "age",
+    trait: Annotated[schemas.Trait | None, Query(description=figure.TRAIT)] = None,
     theme: Annotated[ThemeName, Query(description=figure.THEME)] = "light",
 ) -> figure.Look:
     return figure.Look(format=format, kind=kind, theme=theme, trait=trait)
@@ -73,15 +73,15 @@ def _look(
 async def job_figure(
     record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]
 ) -> Response:
-    assert look.trait is not None
-    check_offered(service.settings, look.trait, "trait")
+    trait = look.trait or record.trait
+    check_offered(service.settings, trait, "trait")
     kind = figure.kind_of(look.kind, record.network)
     try:
         kept = drawing.unpacked(await jobs.output(record.id, "drawing"))
     except drawing.Outdated as error:
         why = "Another version of the service did this job and kept other things to draw. Send the clip again."
         raise problems.Refusal(HTTPStatus.NOT_FOUND, "no_drawing", why) from error
-    return await figure.answered(kept, kind, look.trait, look)
+    return await figure.answered(kept, kind, trait, look)
 
 
 @router.get(

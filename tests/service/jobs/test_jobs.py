@@ -50,12 +50,14 @@ def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes) -> None:
 
 
 def test_answer_holds_what_was_asked_for(client: httpx.Client, demo: bytes) -> None:
-    """Nothing is explained or pictured that was not asked for, and every figure can be drawn all the same."""
-    path = submit(client, demo, traits="age").headers["location"]
+    """Nothing is explained or pictured that was not asked for; every figure can be drawn all the same, of its trait."""
+    path = submit(client, demo, traits="gender").headers["location"]
     until(client, path, ended)
-    answer, direct = client.get(f"{path}/result").json(), post(client, demo, traits="age").json()
-    assert (answer["age"], answer["gender"], answer["picture"]) == (direct["age"], None, None)
-    assert client.get(f"{path}/figure", params={"kind": "effects"}).content.startswith(b"\x89PNG")
+    answer, direct = client.get(f"{path}/result").json(), post(client, demo, traits="gender").json()
+    assert (answer["age"], answer["gender"], answer["picture"]) == (None, direct["gender"], None)
+    drawn = client.get(f"{path}/figure", params={"kind": "effects"})
+    assert drawn.content.startswith(b"\x89PNG")
+    assert 'filename="smile-effects-gender.png"' in drawn.headers["content-disposition"]
 
 
 def test_film_is_that_of_film(client: httpx.Client, demo: bytes) -> None:
