@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 import smile
@@ -114,7 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     async def admit(scope: Scope) -> None:
         if scope["path"] == access.PATH:
-            await app.state.jobs.check()
+            await app.state.jobs.check(Headers(scope=scope).get("idempotency-key"))
         else:
             gate.check()
 

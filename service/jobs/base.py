@@ -103,8 +103,9 @@ def _moment(epoch_s: float) -> datetime:
 
 
 class Jobs(Protocol):
-    async def check(self) -> None:
-        """Raises Overloaded where `submit` would, before the clip has arrived; Refusal where nothing can be kept."""
+    async def check(self, key: str | None) -> None:
+        """Before the clip has arrived: raises Overloaded where `submit` would, which it never does with a key that is
+        known; Refusal where nothing can be kept."""
 
     async def submit(self, submission: Submission) -> Record:
         """Keep the clip and queue its job; with a key that is known, the job that has it already.

@@ -74,7 +74,9 @@ class InProcessJobs:
         self._stopping = 0
         """Deleted, but still at work."""
 
-    async def check(self) -> None:
+    async def check(self, key: str | None) -> None:
+        if key in self._ids:
+            return
         unfinished = sum(entry.expires_s is None for entry in self._entries.values())
         if unfinished + self._stopping >= self._room:
             raise Overloaded(self._gate.retry_after_s)
@@ -85,7 +87,7 @@ class InProcessJobs:
             if known.fingerprint != submission.fingerprint:
                 raise base.other_submission()
             return known.record()
-        await self.check()
+        await self.check(submission.key)
         entry = _Entry(submission)
         self._entries[entry.id] = entry
         if submission.key:

@@ -76,8 +76,10 @@ class RedisJobs:
         self._submit = self._redis.register_script(keys.SUBMIT)
         self._erase = self._redis.register_script(keys.ERASE)
 
-    async def check(self) -> None:
+    async def check(self, key: str | None) -> None:
         with _mapped():
+            if key and await self._redis.exists(keys.idempotency(key)):
+                return
             if await self._redis.zcard(keys.QUEUE) >= self._room:
                 raise Overloaded(RETRY_AFTER_S)
 

@@ -185,10 +185,11 @@ def test_results_are_gone_after_their_time(gateway: Serve, demo: bytes) -> None:
 
 
 def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes, long_clip: bytes) -> None:
-    """One more than may wait is refused with a time to return, while /predict goes on being answered."""
+    """One more than may wait is refused with a time to return, but not one that waits already; /predict goes on."""
     client = gateway(job_queue=1)
-    paths = [submit(client, long_clip).headers["location"] for _ in range(2)]
-    refused = submit(client, demo)
+    paths = [submit(client, long_clip, key).headers["location"] for key in ("key 1", "key 2")]
+    assert submit(client, long_clip, "key 2").headers["location"] == paths[1]
+    refused = submit(client, demo, "key 3")
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
     assert post(client, demo).status_code == 200

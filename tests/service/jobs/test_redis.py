@@ -154,11 +154,13 @@ def test_clip_that_kills_workers_is_given_up(
 
 
 def test_queue_is_bounded(gateway: Serve, redis_server: Redis, demo: bytes) -> None:
-    """Without workers jobs wait; one more than may is refused, as is one for which Redis has no memory."""
+    """Without workers jobs wait; one more than may is refused, as is one for which Redis has no memory; a job that
+    waits is found again."""
     client = gateway(jobs=redis_server.url, job_queue=1)
-    path = submit(client, demo).headers["location"]
+    path = submit(client, demo, "key").headers["location"]
     assert client.get(path).json()["state"] == "queued"
-    refused = submit(client, demo)
+    assert submit(client, demo, "key").headers["location"] == path
+    refused = submit(client, demo, "another key")
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
     client.delete(path)
