@@ -19,7 +19,7 @@ from service.backends import create_backend
 from service.backends.base import BackendUnavailable
 from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
-from service.middleware import LingeringClose, RequestScope, UploadGuard
+from service.middleware import LingeringClose, RequestScope, StartReport, UploadGuard
 from service.settings import Settings
 from service.work import PROBLEMS, Asked, Clip, Served, Service, model_card, read
 
@@ -149,4 +149,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestScope, metrics=metrics, uploads=UPLOADS)
     app.add_middleware(page.BrowserPolicy)
     app.add_middleware(LingeringClose, max_bytes=2 * settings.max_upload_bytes)
+    app.add_middleware(StartReport)
     return app

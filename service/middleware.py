@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.admission import Overloaded
+from service.backends.base import BackendError
 from service.metrics import Metrics
 from service.problems import UNEXPECTED, Refusal, overloaded, problem
 
@@ -208,3 +210,19 @@ class LingeringClose:
                     if not message.get("more_body", False):
                         return
                     dropped += len(message["body"])
+
+
+class StartReport:
+    """Says in one line why the graphs cannot be served; of any other failure to start, the trace is told as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            error = sys.exception()  # a failure is told while it is handled
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, BackendError):
+                message = {**message, "message": f"cannot serve: {error}"}
+            await send(message)
+
+        await self._app(scope, receive, sending if scope["type"] == "lifespan" else send)

@@ -2,13 +2,20 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
 from service.app import UPLOADS, create_app
+from service.cli.exits import Exit
 from service.logs import JsonFormatter
 from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_one_line_per_request_without_names(
@@ -50,6 +57,17 @@ def test_every_path_that_takes_clips_is_known_as_such() -> None:
     """Those of the description that something is sent to."""
     paths = create_app(Settings()).openapi()["paths"]
     assert {path for path, operations in paths.items() if "post" in operations} == set(UPLOADS)
+
+
+def test_server_without_a_model_says_so_and_ends(tmp_path: Path) -> None:
+    """One line tells what is missing, without a trace, and the status is that of a service that is not there."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0"]
+    environment = {**os.environ, "SMILE_MODEL_REPOSITORY": str(tmp_path)}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, timeout=60)
+    errors = [entry for entry in map(json.loads, ended.stderr.splitlines()) if entry["level"] == "error"]
+    assert errors[0]["event"].startswith("cannot serve: no version of backbone in the model repository")
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == Exit.UNAVAILABLE
 
 
 def test_unexpected_errors_are_told_apart_and_kept_inside(
