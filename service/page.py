@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FILES = Path(__file__).parent / "page"
 LLMS = Path(__file__).parent / "llms.txt"
+READ = ["GET", "HEAD"]
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -31,11 +32,11 @@ def install(app: FastAPI) -> None:
     """Serve the page at `/` and its files under `/page/`, and what language models should know at `/llms.txt`."""
     app.mount("/page", StaticFiles(directory=FILES), name="page")
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=READ, include_in_schema=False)
     async def index() -> FileResponse:
         return FileResponse(FILES / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.get("/llms.txt", include_in_schema=False)
+    @app.api_route("/llms.txt", methods=READ, include_in_schema=False)
     async def llms() -> FileResponse:
         return FileResponse(LLMS, media_type="text/plain; charset=utf-8")
 

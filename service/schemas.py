@@ -229,9 +229,9 @@ class Timings(_Schema):
 
 class Prediction(_Schema):
     request_id: str
-    age: Age | None = Field(None, description="absent unless asked for in `traits`, and with `network=siam`")
+    age: Age | None = Field(None, description="null unless asked for in `traits`, and with `network=siam`")
     gender: Gender | None = Field(
-        None, description="absent unless asked for in `traits`, where switched off, and with `network=siam`"
+        None, description="null unless asked for in `traits`, where switched off, and with `network=siam`"
     )
     siam: Siam | None = Field(None, description="with `network=siam` and `network=both`")
     disagreement: Disagreement | None = Field(None, description="with `network=both`, where `age` is answered")

@@ -92,7 +92,7 @@ async def _options(
     network_field: Annotated[schemas.Networks | None, Form(alias="network", description=NETWORK)] = None,
 ) -> Options:
     offered = offered_traits(service.settings)
-    asked = [name.strip() for entry in (traits_field or traits or offered) for name in entry.split(",")]
+    asked = _names(traits_field) or _names(traits) or offered
     for name in asked:
         check_offered(service.settings, name, "traits")
     chosen = network_field or network or "fdin"
@@ -106,6 +106,11 @@ async def _options(
         picture=bool(picture if picture_field is None else picture_field),
         network=chosen,
     )
+
+
+def _names(entries: list[str] | None) -> list[str]:
+    """Repeated or separated by commas; none of an empty field, which counts as absent."""
+    return [name.strip() for entry in entries or () for name in entry.split(",") if name.strip()]
 
 
 async def _check_siam(backend: Backend, chosen: schemas.Networks) -> None:

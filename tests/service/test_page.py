@@ -88,6 +88,14 @@ def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
     assert "script-src 'self' 'unsafe-inline'" in client.get("/docs").headers["content-security-policy"]
 
 
+@pytest.mark.parametrize("path", ["/", "/llms.txt", "/page/style.css"])
+def test_head_is_answered(client: httpx.Client, path: str) -> None:
+    """Monitors and link checkers ask by HEAD."""
+    answer = client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) == len(client.get(path, headers={"accept-encoding": ""}).content)
+
+
 def test_has_words_for_every_code() -> None:
     """Each warning and each refusal of a clip is told in plain words, not by its code."""
     words = (page.FILES / "words.js").read_text()

@@ -64,6 +64,14 @@ def test_lists_all_relations(client: httpx.Client, demo: bytes) -> None:
         assert sum(importances) == pytest.approx(total, abs=1e-4)
 
 
+def test_empty_fields_count_as_absent(client: httpx.Client, demo: bytes) -> None:
+    """As a form sends them whose user has left them empty; what the query says then holds."""
+    empty = {"top": "", "explain": "", "traits": "", "network": ""}
+    for params, traits in (({}, ["age", "gender"]), ({"traits": "gender"}, ["gender"])):
+        body = client.post("/predict", files={"video": demo}, data=empty, params=params).json()
+        assert [trait for trait in ("age", "gender") if body[trait]] == traits
+
+
 def test_explains_by_measured_effects(client: httpx.Client, demo: bytes) -> None:
     """`explain` measures every region, and every pair that is listed."""
     body = post(client, demo, explain=True, top="all").json()
