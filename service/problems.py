@@ -177,7 +177,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        name = str(first["loc"][1])
+        name = str(first["loc"][:2][-1])
         return problem(
             request_id(request),
             HTTPStatus.UNPROCESSABLE_ENTITY,
