@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from benchmarks.faceres import SIDE_PX, FaceRes, UnknownGraph, read
 from benchmarks.still_clips import answer_stills
 from service.cli.opening import terminal_without_libraries
-from training import parallel, still_split, stills
+from training import ROOT, parallel, still_split, stills
 from training.card_tables import Report, with_interval
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.portraits import Source
 from training.weights_evaluation import drawn_stills
 from training.weights_plan import Plan
 
-REPOSITORY = stills.ROOT / "model_repository"
+REPOSITORY = ROOT / "model_repository"
 BATCH = 16
 SLICES = ("decade", "gender_over_10", "race_label")
 

@@ -1,1 +1,6 @@
-"""Data, simulation, protocols, training, evaluation and interpretation, as in the papers. Nothing imports it."""
+"""Data, simulation, protocols, training, evaluation and interpretation, as in the papers. The service does not import it."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The repository, beside whose code caches and runs lie."""

@@ -32,13 +32,13 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import augment, parallel, precision, still_batches, still_head, still_split, stills
+from training import ROOT, augment, parallel, precision, still_batches, still_head, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 from training.whole import whole
 
-RUN = stills.ROOT / "runs/backbone"
+RUN = ROOT / "runs/backbone"
 DATA = "UTKFace (non-commercial research), age and gender"
 CALIBRATION_CROPS = 512
 SAVE_EVERY_S = 300.0

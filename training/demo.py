@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from smile.faces import mouth_ratio
 from smile.landmarker import FaceLandmarker
+from training import ROOT
 from training.motion import Still
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
-from training.stills import ROOT
 
 CLIP, SHEET = ROOT / "demo/astronaut_smile.mp4", ROOT / "docs/contact_sheet.jpg"
 WINDOW = (2, 112, 232)

@@ -27,9 +27,9 @@ from networks import checkpoint
 from smile.course import SmileCourse, smile_course
 from smile.sampling import FRAME_RATE_HZ
 from smile.tensors import fingerprint
+from training import ROOT
 from training.datasets import Clip, Dataset
 from training.still_network import FrameAnswers
-from training.stills import ROOT
 
 CACHE = ROOT / ".cache/features"
 MAX_SKIPPED = 0.01

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
-from training import parallel, shipped, train
-from training.stills import ROOT
+from training import ROOT, parallel, shipped, train
 
 TRAINED_ON = (
     "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "

@@ -23,10 +23,9 @@ from smile.sampling import FRAME_RATE_HZ
 from smile.sequence import Sequence, Stretch
 from smile.tensors import siam_fingerprint
 from smile.video import Video
-from training import duplicates
+from training import ROOT, duplicates
 from training.datasets import Clip
 from training.feature_store import preprocessing
-from training.stills import ROOT
 from training.whole import whole
 
 CACHE = ROOT / ".cache/siam_faces"

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from smile import frontal, piecewise
 from smile.frontal_shape import FACEMESH_POINTS
 from smile.landmarker import FaceLandmarker
-from training import augment, parallel
+from training import ROOT, augment, parallel
 from training.feature_store import preprocessing
 from training.portraits import Source, digest
-from training.stills import PAD_PX, ROOT, Stills
+from training.stills import PAD_PX, Stills
 from training.whole import whole
 
 CACHE = ROOT / ".cache/siam_stills"

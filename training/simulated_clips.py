@@ -30,12 +30,12 @@ from smile.frontal import frontal_faces
 from smile.sampling import FRAME_RATE_HZ, MIN_SAMPLES
 from smile.tensors import GENDERS
 from smile.video import Video
-from training import augment, parallel, simulate
+from training import ROOT, augment, parallel, simulate
 from training.feature_store import preprocessing
 from training.portraits import Source, portrait
 from training.render import simulate_clip, write_clip
 from training.smile_plan import draw_plan
-from training.stills import ROOT, Stills
+from training.stills import Stills
 from training.whole import whole, write_text
 
 CACHE = ROOT / ".cache/smiles"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from networks.network import InterpreterNetwork
 from smile.tensors import GENDERS
-from training import augment, coding, feature_jobs
+from training import ROOT, augment, coding, feature_jobs
 from training.datasets import Clip, Dataset
 from training.feature_jobs import Job, Views
 from training.feature_store import Features, recipe_of
@@ -29,7 +29,7 @@ from training.protocol import Fold, Split
 from training.sequences import Sequence, beside, of_stills, to_and_fro
 from training.simulated_clips import Settings
 from training.still_network import HEAD, FrameAnswers
-from training.stills import ROOT, Stills
+from training.stills import Stills
 
 CACHE = ROOT / ".cache/smile_features"
 CHUNK = 256

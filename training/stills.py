@@ -30,10 +30,9 @@ from smile import alignment
 from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
 from smile.tensors import GENDERS
-from training import parallel
+from training import ROOT, parallel
 from training.whole import whole
 
-ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = Path(os.environ.get("SMILE_STILLS", ROOT / "../shared/data/faces/utkface.zip"))
 CACHE = ROOT / ".cache/stills"
 SPLIT = ROOT / "training/splits/utkface.json"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.backbone import Backbone
+from training import ROOT
 from training import simulate as simulator
-from training.stills import ROOT
 from training.study_plan import Plan
 
 STILLS = ROOT / "../shared/data/faces/utkface.zip"

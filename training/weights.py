@@ -39,6 +39,7 @@ from networks.traits import GenderTemperature
 from smile.card import Card
 from smile.tensors import GRAPHS
 from training import (
+    ROOT,
     calibrate,
     model_card,
     parallel,
@@ -55,7 +56,6 @@ from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
 from training.still_network import HEAD, FrameAnswers
-from training.stills import ROOT
 from training.weights_backbone import BACKBONE, finish_backbone, judge_backbone, still_report
 from training.weights_evaluation import Evaluation, drawn_stills
 from training.weights_material import Material

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
+from training import ROOT
 from training.corruptions import CORRUPTIONS
 from training.evaluate_stills import weights_digest
 from training.release_parts import provenance_of, python
 from training.still_network import HEAD
-from training.stills import ROOT
 
 BACKBONE = ROOT / "runs/backbone/release"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from training import ROOT
 from training.optimisation import Optimisation
 from training.sequences import LONGEST
 from training.simulated_clips import PARTS
-from training.stills import ROOT
 
 OUT = ROOT / "runs/weights"
 LAYERS = {
