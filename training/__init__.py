@@ -1,4 +1,4 @@
-"""Data, simulation, protocols, training, evaluation and interpretation, as in the papers. The service does not import it."""
+"""Data, simulation, protocols, training, evaluation and interpretation, as in the papers. The service imports none."""
 
 from pathlib import Path
 

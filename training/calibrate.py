@@ -31,26 +31,33 @@ def age_interval(estimates: Floats, ages: Floats, coverage: float = COVERAGE) ->
     Raises:
         ValueError: too few clips for any quantile.
     """
-    count = max(NEIGHBOURS, round(NEIGHBOUR_SHARE * len(ages)))
-    count = min(count, len(ages))
-    tail = (1 - coverage) / 2
-    lower_rank = int(np.floor((count + 1) * tail + 1e-9))
-    if lower_rank < 1:
-        raise ValueError(f"{len(ages)} calibration clips are too few for a coverage of {coverage}")
     grid = np.arange(np.floor(ages.min()), np.ceil(ages.max()) + KNOT_YEARS, KNOT_YEARS)
+    low, high = _usual_estimates(grid, estimates, ages, coverage)
+    knots = np.arange(0.0, 100.0 + KNOT_YEARS, KNOT_YEARS)
+    youngest, oldest = _ages_reaching(knots, high, grid), _ages_reaching(knots, low, grid)
+    below, above = np.maximum(knots - youngest, 0.0), np.maximum(oldest - knots, 0.0)
+    return AgeInterval(coverage, *(tuple(np.round(values, 3).tolist()) for values in (knots, below, above)))
+
+
+def _usual_estimates(grid: Floats, estimates: Floats, ages: Floats, coverage: float) -> tuple[Floats, Floats]:
+    """Lowest and highest estimate that does not surprise, of people as old as each age of `grid`; neither falls."""
+    count = min(max(NEIGHBOURS, round(NEIGHBOUR_SHARE * len(ages))), len(ages))
+    rank = int(np.floor((count + 1) * (1 - coverage) / 2 + 1e-9))
+    if rank < 1:
+        raise ValueError(f"{len(ages)} calibration clips are too few for a coverage of {coverage}")
     errors = estimates - ages
     low, high = np.empty(len(grid)), np.empty(len(grid))
     for place, age in enumerate(grid):
         near = np.sort(errors[np.argsort(np.abs(ages - age), kind="stable")[:count]])
-        low[place], high[place] = age + near[lower_rank - 1], age + near[count - lower_rank]
+        low[place], high[place] = age + near[rank - 1], age + near[count - rank]
     # Wider where the estimates of neighbouring ages cross, so that both can be inverted.
-    low = np.minimum.accumulate(low[::-1])[::-1]
-    high = np.maximum.accumulate(high)
-    slope = 1e-6 * np.arange(len(grid))
-    knots = np.arange(0.0, 100.0 + KNOT_YEARS, KNOT_YEARS)
-    youngest, oldest = np.interp(knots, high + slope, grid), np.interp(knots, low + slope, grid)
-    below, above = np.maximum(knots - youngest, 0.0), np.maximum(oldest - knots, 0.0)
-    return AgeInterval(coverage, *(tuple(np.round(values, 3).tolist()) for values in (knots, below, above)))
+    return np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
+
+
+def _ages_reaching(estimates: Floats, curve: Floats, grid: Floats) -> Floats:
+    """The ages at which `curve`, over the ages of `grid`, comes to each of `estimates`."""
+    rising = curve + 1e-6 * np.arange(len(grid))
+    return np.interp(estimates, rising, grid)
 
 
 def bounds(interval: AgeInterval, estimates: Floats) -> tuple[Floats, Floats]:
