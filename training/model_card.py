@@ -70,6 +70,8 @@ def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
 
 def _head(report: Report, card: Card) -> str:
     backbone = report["provenance"]["backbone"]
+    is_new = all(report["provenance"]["heads"].values())
+    origin = "" if is_new else " As shipped before; intervals and head for single frames were fitted anew."
     missed = sum(row["hit"] is False for row in report["targets"])
     unmeasured = sum(row["hit"] is None for row in report["targets"])
     return f"""# Model card: {card.name}
@@ -79,7 +81,7 @@ Written by training.model_card from evaluation.json; do not edit.
 - Trained on: {card.trained_on}.
 - Licence of the weights: {card.licence}.
 - Backbone: ten convolutions of VGG-Face's shape, trained ({begun(backbone)}); {_views(backbone):,} views of stills
-  in all. Heads: compact interpreter networks.
+  in all. Heads: compact interpreter networks.{origin}
 - Frame rate: {card.frame_rate_hz:g} Hz. Repository: {report["repository_bytes"] / 1e6:.1f} MB.
 - Commit {report["provenance"]["commit"]}, split {report["provenance"]["split"][:16]}.
 - Targets: {len(report["targets"])}, of which {missed} missed and {unmeasured} not measured (table below).
