@@ -27,11 +27,10 @@ from networks import checkpoint
 from smile.course import SmileCourse, smile_course
 from smile.sampling import FRAME_RATE_HZ
 from smile.tensors import fingerprint
-from training import ROOT
 from training.datasets import Clip, Dataset
 from training.still_network import FrameAnswers
 
-CACHE = ROOT / ".cache/features"
+CACHE = Path(".cache/features")
 MAX_SKIPPED = 0.01
 """Larger shares of unreadable clips are not skipped but refused."""
 PREPROCESSORS = ("video", "faces", "sequence")

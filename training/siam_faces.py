@@ -23,12 +23,12 @@ from smile.sampling import FRAME_RATE_HZ
 from smile.sequence import Sequence, Stretch
 from smile.tensors import siam_fingerprint
 from smile.video import Video
-from training import ROOT, duplicates
+from training import duplicates
 from training.datasets import Clip
 from training.feature_store import preprocessing
 from training.whole import whole
 
-CACHE = ROOT / ".cache/siam_faces"
+CACHE = Path(".cache/siam_faces")
 BLOCK = 16
 NEAR_DUPLICATE = 0.055
 """As training.duplicates.NEAR_DUPLICATE, but for warped faces: all have one shape, and nothing beside the face. Of 998
