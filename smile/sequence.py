@@ -55,20 +55,21 @@ class Sequence:
         """The longest time for which the face was followed without a break; the earlier of two equal ones.
 
         Raises:
-            TooFewFrames: it holds fewer than MIN_SAMPLES different frames.
+            TooFewFrames: it is shorter than MIN_SAMPLES instants.
         """
         lengths: dict[int, int] = {}
         for entry in self._entries.values():
             lengths[entry.stretch] = lengths.get(entry.stretch, 0) + 1
         longest = max(lengths, key=lambda stretch: lengths[stretch], default=None)
+        count = 0 if longest is None else lengths[longest]
+        if count < MIN_SAMPLES:
+            raise TooFewFrames(
+                f"The face is followed in {count} instants without a break; at least {MIN_SAMPLES} are needed. "
+                + (SEND_LONGER if self._stride == 1 else CUT.format(share=self._stride))
+            )
         kept = [entry for _, entry in sorted(self._entries.items()) if entry.stretch == longest]
         times_s = np.array([entry.time_s for entry in kept])
         first = np.diff(times_s, prepend=-np.inf) > 0  # of the instants that a frame stands for
-        if first.sum() < MIN_SAMPLES:
-            raise TooFewFrames(
-                f"The face is followed in {first.sum()} frames without a break; at least {MIN_SAMPLES} are needed. "
-                + (SEND_LONGER if self._stride == 1 else CUT.format(share=self._stride))
-            )
         features = [entry.features for entry in kept if entry.features is not None]
         return Stretch(
             stride=self._stride,
