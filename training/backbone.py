@@ -18,7 +18,6 @@ import argparse
 import copy
 import json
 import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -32,9 +31,10 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import ROOT, augment, parallel, precision, still_batches, still_head, still_split, stills
+from training import ROOT, augment, precision, still_batches, still_head, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
+from training.release_parts import in_one_line
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 from training.whole import whole
 
@@ -227,11 +227,9 @@ def main() -> None:
     plan = replace(plan, rate=plan.rate * options.rates, kernel_rate=plan.kernel_rate * options.rates)
     if options.px:
         plan = replace(plan, sizes=((0.0, options.px),))
-    try:
+    with in_one_line():
         data = stills.load()
         train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
-    except (ValueError, OSError, checkpoint.CheckpointError, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import evaluate_clips, parallel, precision, still_split, stills
+from training import evaluate_clips, precision, still_split, stills
 from training.backbone import RUN
 from training.corruptions import CORRUPTIONS, Images
+from training.release_parts import in_one_line
 from training.still_network import HEAD, FrameHead, expected_age, load_head
 from training.whole import write_text
 
@@ -129,18 +129,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="look at so many stills of each part only, and write nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    try:
+    with in_one_line():
         data = stills.load()
         networks = [
             (checkpoint.load_backbone(folder), load_head(folder / HEAD))
             for folder in (options.folder, options.against)
             if folder
         ]
-    except (stills.NoStills, checkpoint.CheckpointError, OSError, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
-    split = still_split.load_split(data)
-    rows = np.concatenate([split[part][: options.limit] for part in options.part])
-    found, *others = (still_answers(backbone, head, data.centre(rows)) for backbone, head in networks)
+        split = still_split.load_split(data)
+        rows = np.concatenate([split[part][: options.limit] for part in options.part])
+        found, *others = (still_answers(backbone, head, data.centre(rows)) for backbone, head in networks)
     name = "_".join(options.part)
     report: dict[str, Any] = {
         "part": name,

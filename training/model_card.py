@@ -97,7 +97,7 @@ def _data(report: Report) -> str:
         plan = provenance["plan"]
         heads = (
             f"\nThe heads learned from {min(plan['stills'], provenance['stills']['train']):,} training stills without "
-            f"movement, {plan['views']} views of each, and from the training smiles."
+            f"movement, {plan['views']} view{'s' if plan['views'] > 1 else ''} of each, and from the training smiles."
         )
     return f"""## Data
 

@@ -5,10 +5,13 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from export.ladder import ExportError
 from networks import checkpoint
 from training import ROOT, parallel, shipped, train
 
@@ -24,14 +27,35 @@ END_WITH_PARENT = (
 """Called in a child: Linux ends it with a parent that is killed, beside whose next run it would work else."""
 CALIBRATION_CLIPS = 48
 """Training smiles on which int8 ranges are chosen and precisions are compared."""
-Failure = (*train.Failure, shipped.NotShipped, parallel.WorkerDied, subprocess.CalledProcessError, OSError, ValueError)
+Failure = (
+    *train.Failure,
+    ExportError,
+    shipped.NotShipped,
+    parallel.WorkerDied,
+    subprocess.CalledProcessError,
+    OSError,
+    ValueError,
+)
 """What ends a run with one line."""
 
 
 def python(module: str, *arguments: str) -> None:
     """Run a module of the project in a process of its own, which ends when this one does. Raises CalledProcessError."""
     print(f"{module} {' '.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=True, preexec_fn=END_WITH_PARENT)
+    command = [sys.executable, "-m", module, *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, start_new_session=True, preexec_fn=END_WITH_PARENT)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Ends the program, where a run fails or is interrupted, with what there is to say about it."""
+    try:
+        yield
+    except Failure as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept, run it again to go on", file=sys.stderr)
+        sys.exit(130)
 
 
 def provenance_of(directory: Path) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from export import siam as siam_release
-from export.ladder import ExportError
 from export.release import CARD
 from networks import checkpoint
 from networks.siam import Siam
@@ -39,7 +38,7 @@ from smile.card import AgeInterval, Card
 from training import calibrate, epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
-from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
+from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, in_one_line, provenance_of, python, size_of
 from training.run_config import ConfigError, commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
@@ -261,10 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments
     )
     train.quiet()
-    try:
+    with in_one_line():
         report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
-    except (*Failure, ExportError) as error:
-        sys.exit(f"error: {error}")
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
     print(f"to release:  put the folders of {options.out / FOLDER}/model_repository beside those in model_repository/")
 

@@ -7,16 +7,16 @@ al. 2022). In the folder as in a run's: release/ and calibration.npz, and a line
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from training import backbone, parallel, still_split, stills
+from training import backbone, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
+from training.release_parts import in_one_line
 
 
 def average(folders: Sequence[Path]) -> Run:
@@ -46,12 +46,10 @@ def main() -> None:
     for folder in options.runs:
         if not (folder / "state.pt").exists():
             parser.error(f"{folder} holds no run of training.backbone: there is no state.pt in it")
-    try:
+    with in_one_line():
         data = stills.load()
         options.folder.mkdir(parents=True, exist_ok=True)
         backbone.release(average(options.runs), data, still_split.load_split(data), options.folder)
-    except (stills.NoStills, parallel.WorkerDied, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ them, 4.83 and 93.0 by one fitted to 8,192 views in 20 epochs at a rate of 2e-3,
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from smile import alignment
 from smile.regions import GRID
 from training import augment, parallel, precision, still_split, stills
 from training.backbone_plan import Plan
+from training.release_parts import in_one_line
 from training.still_batches import epoch_order, sampling_weights
 from training.still_loss import Labels, loss
 from training.still_network import HEAD, FrameHead, StillNetwork, save_head, unfold
@@ -97,15 +97,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.still_head", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backbone", type=Path, help="checkpoint directory of the backbone; the head is written into it")
     folder = parser.parse_args(arguments).backbone
-    try:
-        backbone = checkpoint.load_backbone(folder)
-        data = stills.load()
-    except (checkpoint.CheckpointError, stills.NoStills, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
     torch.set_num_threads(1)
-    rows = still_split.load_split(data)["train"]
-    network = unfold(backbone, torch.from_numpy(data.centre(rows[:WARM_CROPS]))).eval()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with in_one_line(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        backbone, data = checkpoint.load_backbone(folder), stills.load()
+        rows = still_split.load_split(data)["train"]
+        network = unfold(backbone, torch.from_numpy(data.centre(rows[:WARM_CROPS]))).eval()
         save_head(fitted(network, data, rows, Plan(), pool), folder / HEAD)
     print(folder / HEAD)
 

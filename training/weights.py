@@ -20,7 +20,6 @@ May be interrupted at any point and run again: what is finished is recognised by
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,7 +50,7 @@ from training import (
 )
 from training.datasets import Clip
 from training.feature_store import recipe_of
-from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
+from training.release_parts import LICENCE, TRAINED_ON, in_one_line, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
@@ -258,12 +257,10 @@ def of_options(options: argparse.Namespace) -> Weights:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = weights_plan.parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
-    try:
+    with in_one_line():
         if not (options.backbone or options.shipped):
             finish_backbone(BACKBONE)
         repository = of_options(options).run()
-    except Failure as error:
-        sys.exit(f"error: {error}")
     print((options.out / "MODEL_CARD.md").read_text())
     print(f"to try them: SMILE_MODEL_REPOSITORY={repository} make serve")
     print("to release:  put its folders in the place of those in model_repository/")
