@@ -10,19 +10,10 @@ from service.siam import SiamReading
 from smile.course import SmileCourse
 from smile.decoding import DecodeReport
 from smile.faces import FaceReport
-from smile.regions import PAIRS, REGIONS
+from smile.masks import EACH_AND_PAIRS, zero_masks
 from smile.video import VideoInfo
 
-
-def _masks() -> NDArray[np.float32]:
-    zeroed = [(), *((region.id,) for region in REGIONS), *PAIRS]
-    masks = np.ones((len(zeroed), len(REGIONS)), np.float32)
-    for row, regions in enumerate(zeroed):
-        masks[row, list(regions)] = 0
-    return masks
-
-
-MASKS = _masks()
+MASKS = zero_masks(EACH_AND_PAIRS)
 """(M, 9) region masks of an explained request: nothing zeroed, each region, each pair (SPEC A6)."""
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from networks.image_cnn import ImageCNN
 from networks.interpreter import Interpreter
 from networks.network import InterpreterNetwork
 from networks.traits import GenderTemperature
-from smile.regions import NAMES, REGIONS
+from smile.masks import zero_masks
+from smile.regions import NAMES
 from smile.tensors import GENDERS
 from training.batches import Batch, BucketedBatches, Clips, loader
 from training.predictions import Prediction, zeroed_key
@@ -18,14 +19,6 @@ EYE_ROW = ("left_eye", "forehead", "right_eye")
 ZEROED: tuple[tuple[str, ...], ...] = (*((name,) for name in NAMES), EYE_ROW)
 """Sets of regions zeroed one after another: each region, and the papers' less important ones (SPEC A6)."""
 BATCH = 16
-
-
-def masks(sets: Sequence[Sequence[str]]) -> Tensor:
-    """(1 + len(sets), 9) float32 factors on d_i: nothing zeroed, then each of the sets."""
-    keep = torch.ones(1 + len(sets), len(REGIONS))
-    for row, names in enumerate(sets, start=1):
-        keep[row, [NAMES.index(name) for name in names]] = 0
-    return keep
 
 
 def batches(clips: Clips, batch: int = BATCH) -> Iterator[Batch]:
@@ -45,7 +38,7 @@ def predict(
         zeroed: sets of regions to set to zero in turn; only for networks with pairs or regions.
     """
     found = []
-    keep = masks(zeroed)
+    keep = torch.from_numpy(zero_masks([[NAMES.index(name) for name in names] for names in zeroed]))
     for batch in batches(clips):
         if isinstance(network, ImageCNN):
             frames = network.answer(network(batch.inputs.flatten(end_dim=1)))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from networks.interpreter import Interpreter, weighted_sum
 from networks.network import InterpreterNetwork
+from smile.masks import EACH_AND_PAIRS, zero_masks
 from smile.regions import PAIRS, REGIONS
 
 PATH_STEPS = 16
@@ -49,9 +50,7 @@ def contributions(network: InterpreterNetwork, dynamics: Tensor, output: int = 0
 @torch.no_grad()
 def zeroings(network: InterpreterNetwork, dynamics: Tensor, output: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """The raw output as it is (B,), with each region zeroed (B, 9), and with both regions of each pair (B, 36)."""
-    keep = torch.ones(1 + len(REGIONS) + len(PAIRS), len(REGIONS))
-    for row, regions in enumerate([*((region.id,) for region in REGIONS), *PAIRS], start=1):
-        keep[row, list(regions)] = 0
+    keep = torch.from_numpy(zero_masks(EACH_AND_PAIRS))
     answers = network.interpret(dynamics.unsqueeze(1) * keep.unsqueeze(-1)).output[..., output]
     return answers[:, 0], answers[:, 1 : 1 + len(REGIONS)], answers[:, 1 + len(REGIONS) :]
 

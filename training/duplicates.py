@@ -61,7 +61,7 @@ def same_files(clips: Iterable[Clip]) -> list[list[str]]:
     return [sorted(group) for group in groups.values() if len(group) > 1]
 
 
-def perceptual_hash(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def clip_hash(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(T, H, W, C) uint8 crops of a clip, RGB or grey -> packed bits of the first, the middle and the last one.
 
     Each bit tells whether a cell is brighter than its right-hand neighbour: it survives another size, compression or
@@ -79,7 +79,7 @@ def near_duplicates(hashes: Mapping[str, NDArray[np.uint8]], share: float = NEAR
     """Groups of two and more clips whose perceptual hashes are chained by differences of at most `share` of the bits.
 
     Args:
-        hashes: name of the clip -> `perceptual_hash` of its crops.
+        hashes: name of the clip -> `clip_hash` of its crops.
     """
     names = sorted(hashes)
     if not names:

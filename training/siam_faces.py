@@ -126,7 +126,7 @@ def same_recordings(clips: FaceClips, *, simulated: bool) -> list[list[str]]:
     groups = duplicates.same_files(clips.clips)
     if not simulated:
         hashes = {
-            clip.name: duplicates.perceptual_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
+            clip.name: duplicates.clip_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
             for clip in clips.clips
         }
         groups += duplicates.near_duplicates(hashes, NEAR_DUPLICATE)

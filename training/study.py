@@ -128,7 +128,7 @@ class Study:
         split = protocol.load(path)
         twins = duplicates.same_files(dataset.clips)
         if not self.simulates:  # subjects of a simulated set may be variants of one portrait
-            hashes = {clip.name: duplicates.perceptual_hash(found.crops(clip)) for clip in found.dataset.clips}
+            hashes = {clip.name: duplicates.clip_hash(found.crops(clip)) for clip in found.dataset.clips}
             twins += self.not_accepted(duplicates.near_duplicates(hashes), dataset)
         for fold in range(len(split.folds)):
             protocol.check_leaks(split.sides(dataset, fold), twins)
