@@ -180,7 +180,10 @@ def _slices(report: Report) -> str:
 def _interval(interval: AgeInterval | None) -> str:
     if interval is None:
         return ""
-    stated = f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal)."
+    stated = (
+        f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal), from what the "
+        "exported graphs answer\nto the calibration part: its simulated smiles, and all its stills as clips."
+    )
     head = f"## Age intervals\n\n{stated}\n"
     return f"{head}\n{interval_table(interval)}"
 
