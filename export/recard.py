@@ -23,6 +23,8 @@ def recard(source: Path, target: Path, graphs: Sequence[Graph], card: Card, *, v
         FileExistsError: `target` has this version.
     """
     newest = str(next_version(source, tuple(graph.name for graph in graphs)) - 1)
+    if newest == "0":
+        raise FileNotFoundError(f"{source} holds no version of {graphs[0].name}")
     contents = {}
     for graph in graphs:
         files = sorted((source / graph.name / newest).glob("*.onnx"))

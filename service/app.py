@@ -19,7 +19,7 @@ from service.backends import create_backend
 from service.backends.base import BackendUnavailable
 from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
-from service.middleware import LingeringClose, RequestScope, StartReport, UploadGuard
+from service.middleware import LingeringClose, RequestScope, StartReport, UploadGuard, path_of
 from service.settings import Settings
 from service.work import PROBLEMS, Asked, Clip, Served, Service, model_card, read
 
@@ -114,7 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await backend.close()
 
     async def admit(scope: Scope) -> None:
-        if scope["path"] == access.PATH:
+        if path_of(scope) == access.PATH:
             await app.state.jobs.check(Headers(scope=scope).get("idempotency-key"))
         else:
             gate.check()

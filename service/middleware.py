@@ -32,8 +32,14 @@ UNMATCHED = "unmatched"
 """Stands in logs and metrics for whatever path and method a client made up."""
 
 
+def path_of(scope: Scope) -> str:
+    """Without the path that the whole application lies under."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 class RequestScope:
-    """Outermost: gives the request an id (the client's, where well formed), answers the unexpected, logs one line."""
+    """Outside the limits of uploads: gives the request an id (the client's, where well formed), answers the unexpected,
+    logs one line."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, uploads: Collection[str]) -> None:
         self._app = app
@@ -86,7 +92,8 @@ class RequestScope:
 
     def _route(self, scope: Scope) -> str:
         """Template of the path, known too where an upload was refused before it came to the routes."""
-        unrouted = scope["path"] if scope["path"] in self._uploads else UNMATCHED
+        path = path_of(scope)
+        unrouted = path if path in self._uploads else UNMATCHED
         return str(getattr(scope.get("route"), "path", unrouted))
 
 
@@ -112,7 +119,7 @@ class UploadGuard:
         self._pause_s = pause_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._uploads:
+        if scope["type"] != "http" or scope["method"] != "POST" or path_of(scope) not in self._uploads:
             return await self._app(scope, receive, send)
         request_id = scope["state"]["request_id"]
         try:

@@ -34,7 +34,7 @@ from smile import alignment
 from training import ROOT, augment, precision, still_batches, still_head, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
-from training.release_parts import in_one_line
+from training.ending import in_one_line
 from training.still_network import HEAD, StillNetwork, expected_age, fold, save_head
 from training.whole import whole
 

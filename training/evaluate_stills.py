@@ -28,7 +28,7 @@ from networks.backbone import Backbone
 from training import evaluate_clips, precision, still_split, stills
 from training.backbone import RUN
 from training.corruptions import CORRUPTIONS, Images
-from training.release_parts import in_one_line
+from training.ending import in_one_line
 from training.still_network import HEAD, FrameHead, expected_age, load_head
 from training.whole import write_text
 

@@ -148,7 +148,7 @@ class TraitModule(pl.LightningModule):
         """A run that was killed after its last epoch has nothing left to do: Lightning keeps how long nothing had
         helped, but not that the run ended for that."""
         stopping = self.trainer.early_stopping_callback
-        self.trainer.should_stop = stopping is not None and stopping.wait_count >= stopping.patience
+        self.trainer.should_stop = stopping is not None and 0 < stopping.wait_count >= stopping.patience
 
     def train_dataloader(self) -> DataLoader:
         """Asked for anew in each epoch. Batches and dropout depend on seed and epoch alone: a resumed run goes on

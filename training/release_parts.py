@@ -2,18 +2,17 @@
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from export.ladder import ExportError
 from networks import checkpoint
-from training import ROOT, parallel, shipped, train
+from training import ROOT, parallel, shipped, stills, train
 
 TRAINED_ON = (
     "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "
@@ -40,22 +39,29 @@ Failure = (
 
 
 def python(module: str, *arguments: str) -> None:
-    """Run a module of the project in a process of its own, which ends when this one does. Raises CalledProcessError."""
+    """Run a module of the project in a process of its own, which on Linux ends when this one does.
+
+    There Ctrl-C reaches the child through this process, which waits for it to end.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
     print(f"{module} {' '.join(arguments)}", flush=True)
     command = [sys.executable, "-m", module, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, start_new_session=True, preexec_fn=END_WITH_PARENT)
-
-
-@contextmanager
-def in_one_line() -> Iterator[None]:
-    """Ends the program, where a run fails or is interrupted, with what there is to say about it."""
-    try:
-        yield
-    except Failure as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: what is finished is kept, run it again to go on", file=sys.stderr)
-        sys.exit(130)
+    environment = {**os.environ, stills.VARIABLE: str(stills.ARCHIVE)}
+    apart = END_WITH_PARENT is not None
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, start_new_session=apart, preexec_fn=END_WITH_PARENT
+    ) as child:
+        try:
+            status = child.wait()
+        except KeyboardInterrupt:
+            if apart:
+                os.killpg(child.pid, signal.SIGINT)
+            child.wait()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def provenance_of(directory: Path) -> dict[str, Any]:

@@ -28,9 +28,10 @@ from networks.config import TRAITS, network_config
 from networks.network import InterpreterNetwork
 from smile.card import METADATA_CARD, Card
 from smile.tensors import BACKBONE, RELATIONS
+from training import ROOT
 from training.model_card import BEGUN, VIEWS
 
-REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
+REPOSITORY = ROOT / "model_repository"
 
 
 class NotShipped(Exception):

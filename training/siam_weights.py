@@ -36,9 +36,10 @@ from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import AgeInterval, Card
 from training import calibrate, epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
+from training.ending import in_one_line
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
-from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, in_one_line, provenance_of, python, size_of
+from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
@@ -260,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments
     )
     train.quiet()
-    with in_one_line():
+    with in_one_line(*Failure):
         report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
     print(f"to release:  put the folders of {options.out / FOLDER}/model_repository beside those in model_repository/")

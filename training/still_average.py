@@ -16,7 +16,7 @@ from torch import Tensor
 from training import backbone, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
-from training.release_parts import in_one_line
+from training.ending import in_one_line
 
 
 def average(folders: Sequence[Path]) -> Run:

@@ -25,7 +25,7 @@ from smile import alignment
 from smile.regions import GRID
 from training import augment, parallel, precision, still_split, stills
 from training.backbone_plan import Plan
-from training.release_parts import in_one_line
+from training.ending import in_one_line
 from training.still_batches import epoch_order, sampling_weights
 from training.still_loss import Labels, loss
 from training.still_network import HEAD, FrameHead, StillNetwork, save_head, unfold

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -18,6 +18,7 @@ from networks import checkpoint
 from networks.backbone import BLOCKS, MEAN_RGB, Backbone, BackboneConfig
 from smile.regions import GRID, REGIONS
 from smile.tensors import GENDERS, MAP_CHANNELS
+from training.whole import whole
 
 AGES = 117
 """Ages 0-116, one class for each year."""
@@ -161,7 +162,8 @@ class FrameAnswers(nn.Module):
 def save_head(head: FrameHead, path: Path) -> None:
     """Write the head as safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}, path)
+    with whole(path) as file:
+        file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}))
 
 
 def load_head(path: Path) -> FrameHead:

@@ -33,7 +33,8 @@ from smile.tensors import GENDERS
 from training import ROOT, parallel
 from training.whole import whole
 
-ARCHIVE = Path(os.environ.get("SMILE_STILLS", ROOT / "../shared/data/faces/utkface.zip"))
+VARIABLE = "SMILE_STILLS"
+ARCHIVE = Path(os.environ.get(VARIABLE, ROOT / "../shared/data/faces/utkface.zip")).resolve()
 CACHE = ROOT / ".cache/stills"
 SPLIT = ROOT / "training/splits/utkface.json"
 
@@ -131,7 +132,7 @@ def load(archive: Path = ARCHIVE, cache: Path = CACHE, processes: int = 2) -> St
         with zipfile.ZipFile(archive) as handle:
             entries = sorted((info.filename, info.CRC) for info in handle.infolist() if _NAME.fullmatch(info.filename))
     except (OSError, zipfile.BadZipFile) as error:
-        raise NoStills(f"{archive} is no zip of stills ({error}); SMILE_STILLS tells where one lies") from error
+        raise NoStills(f"{archive} is no zip of stills ({error}); {VARIABLE} tells where one lies") from error
     if not entries:
         raise NoStills(f"{archive} holds no file named AGE_GENDER_RACE_DATE.jpg, as UTKFace names them")
     geometry = (alignment.CROP_PX, alignment.EYE_DISTANCE_PX, alignment.LEFT_EYE_PX, MARGIN_PX, PAD_PX)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import ROOT
 from training import simulate as simulator
+from training import stills
 from training.study_plan import Plan
 
-STILLS = ROOT / "../shared/data/faces/utkface.zip"
+STILLS = stills.ARCHIVE
 HELD_OUT = ("validation", "calibration", "test")
 """Parts of STILLS that the shipped backbone was not trained on: features of the others would be too good to be true."""
 PORTRAIT_PX = 250

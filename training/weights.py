@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from export.recard import recard
 from export.release import CARD
@@ -48,9 +47,9 @@ from training import (
     train,
     weights_plan,
 )
-from training.datasets import Clip
+from training.ending import in_one_line
 from training.feature_store import recipe_of
-from training.release_parts import LICENCE, TRAINED_ON, in_one_line, provenance_of, python, size_of
+from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
@@ -216,19 +215,16 @@ class Weights:
     def _provenance(self) -> dict[str, Any]:
         heads = {trait: provenance_of(self.out / "release" / trait) for trait in TRAITS}
         kept = ("epochs", "best_epoch", "selection", "seconds", "features")
+        is_new = (self.out / "heads").exists()
         return {
             "commit": commit(),
             "split": still_split.split_id(),
             "stills": {part: len(rows) for part, rows in self.material.parts.items()},
             "plan": json.loads((self.out / "plan.json").read_text()),
-            "smiles": {part: len(self.material.clips(part)) for part in PARTS},
+            "smiles": {part: len(self.material.clips(part)) for part in (PARTS if is_new else PARTS[2:])},
             "backbone": provenance_of(self.material.backbone),
             "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
         }
-
-
-def _ages(clips: Sequence[Clip]) -> NDArray[np.float64]:
-    return np.array([clip.age for clip in clips], np.float64)
 
 
 _loaded: tuple[SmileFeatures, Any]
@@ -246,18 +242,19 @@ def _train(config: RunConfig) -> None:
 
 def of_options(options: argparse.Namespace) -> Weights:
     """The run that they mean. Raises ConfigError where its folder holds another."""
+    plan = weights_plan.plan(options)
     if options.shipped:
         backbone = take_shipped(options.shipped, options.out)
         judge_backbone(backbone)
     else:
         backbone = options.backbone or BACKBONE
-    return Weights(weights_plan.plan(options), options.out, backbone, processes=options.processes)
+    return Weights(plan, options.out, backbone, processes=options.processes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = weights_plan.parser("python -m training.weights", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(1)
-    with in_one_line():
+    with in_one_line(*Failure):
         if not (options.backbone or options.shipped):
             finish_backbone(BACKBONE)
         repository = of_options(options).run()

@@ -1,6 +1,8 @@
 """Graphs that a run has exported or found exported: what they answer, in a process with the service's own parts, and
 the age interval that follows from it."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,9 @@ from smile.card import AgeInterval, Card
 from smile.tensors import GRAPHS
 from training import calibrate, shipped
 from training.release_parts import python
+from training.run_config import ConfigError
 from training.weights_material import Material
+from training.whole import write_text
 
 DRAFT, VERSION = "draft_repository", 1
 """In a run's folder the graphs without interval and report; the version that its graphs have."""
@@ -25,9 +29,21 @@ def take_shipped(repository: Path, out: Path) -> Path:
     was done; its backbone.
 
     Raises:
+        ConfigError: the folder holds a run of something else.
         NotShipped: the repository holds no such graphs.
     """
-    taken, draft = out / "release", out / DRAFT
+    taken, draft, mark = out / "release", out / DRAFT, out / "shipped.json"
+    asked = {
+        str(file.relative_to(repository)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for graph in GRAPHS
+        for file in sorted((repository / graph.name).glob("*/*.onnx"))
+    }
+    if not asked:
+        raise shipped.NotShipped(f"{repository} holds no graphs")
+    if json.loads(mark.read_text()) != asked if mark.exists() else out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} holds another run: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(mark, json.dumps(asked, indent=1) + "\n")
     if not is_published(draft):
         card = Card.from_json((shipped.write_release(taken, repository) / CARD).read_text())
         card = replace(card, age_interval=None, report=None)
@@ -70,16 +86,16 @@ class Shipped:
 
     def answer_smiles(self, clips: dict[int, Path], answers: Path) -> None:
         """Of simulated smiles, in the order of their rows (benchmarks.accuracy)."""
-        listing = answers.with_suffix(".txt")
-        listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(clips.items())))
         if not answers.exists():
+            listing = answers.with_suffix(".txt")
+            listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(clips.items())))
             self._run("benchmarks.accuracy", "crops", "--list", str(listing), "--out", str(answers))
 
     def answer_stills(self, rows: NDArray[np.int64], answers: Path) -> None:
         """Of stills as clips without movement, in this order (benchmarks.still_clips)."""
-        listing = answers.with_suffix(".txt")
-        listing.write_text("".join(f"{name}\n" for name in self.material.data.names[rows]))
         if not answers.exists():
+            listing = answers.with_suffix(".txt")
+            listing.write_text("".join(f"{name}\n" for name in self.material.data.names[rows]))
             archive = str(self.material.archive)
             self._run("benchmarks.still_clips", "--archive", archive, "--list", str(listing), "--out", str(answers))
 

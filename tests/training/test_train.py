@@ -122,6 +122,15 @@ def test_a_run_that_has_ended_does_not_go_on(folder: Path, monkeypatch: pytest.M
         assert torch.load(folder / "ended" / "checkpoints" / "last.ckpt", weights_only=False)["epoch"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*many workers.*")
+def test_without_patience_an_epoch_is_trained(folder: Path) -> None:
+    """A run that stops at the first epoch without a gain has that epoch."""
+    config = from_dict(values(folder, "impatient", optimisation={"patience": 0, "epochs": 1}), "x")
+    train.run(config)
+    provenance = json.loads((folder / "impatient" / "network" / "config.json").read_text())["provenance"]
+    assert provenance["epochs"] == 1
+
+
 def test_two_processes_train_as_one(folder: Path) -> None:
     """Two gloo processes that share each batch reach the error of one, far below that of guessing the mean age."""
     same = {"accelerator": "cpu", "optimisation": {"epochs": 30, "batch": 16, "patience": 30}}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,19 +17,20 @@ from networks.backbone import Backbone
 from smile.card import AgeInterval, Card
 from smile.regions import REGIONS
 from smile.tensors import REGION_FEATURES
-from training import model_card
+from training import model_card, shipped
 from training.calibrate import bounds
 from training.corruptions import CORRUPTIONS
 from training.evaluate_clips import Answers, compare, halves, score, sliced
 from training.evaluate_stills import evaluate, still_answers, weights_digest
 from training.model_card import key_numbers, markdown
+from training.run_config import ConfigError
 from training.siam_weights import scores
 from training.still_network import HEAD, FrameAnswers, FrameHead
 from training.stills import STORED_PX, Stills
 from training.weights_backbone import still_report
 from training.weights_evaluation import Evaluation, drawn_stills
 from training.weights_material import Material
-from training.weights_shipped import Shipped
+from training.weights_shipped import Shipped, take_shipped
 from training.weights_targets import targets
 
 COUNT = 400
@@ -131,6 +133,26 @@ def test_intervals_rest_on_smiles_and_on_stills_of_any_pose(data: Stills, tmp_pa
     interval = Shipped(tmp_path, cast(Material, material)).age_interval(smiles, tmp_path)
     low, high = bounds(interval, np.array([40.0]))
     assert 6.0 < 40.0 - low < 12.0 and 6.0 < high - 40.0 < 12.0
+
+
+def test_what_is_shipped_is_judged_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Not in that of another run, nor in that of other graphs; the same ones go on."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "plan.json").write_text("{}")
+    with pytest.raises(ConfigError, match="another run"):
+        take_shipped(shipped.REPOSITORY, other)
+    assert [path.name for path in other.iterdir()] == ["plan.json"]
+    out = tmp_path / "out"
+    backbone = take_shipped(shipped.REPOSITORY, out)
+    card = Card.from_json((out / "release/card.json").read_text())
+    assert checkpoint.load_backbone(backbone) and card.age_interval is None and card.report is None
+    changed = Path(shutil.copytree(shipped.REPOSITORY, tmp_path / "changed"))
+    graph = next(changed.glob("relations/*/*.onnx"))
+    graph.write_bytes(graph.read_bytes() + b" ")
+    with pytest.raises(ConfigError, match="another run"):
+        take_shipped(changed, out)
+    assert take_shipped(shipped.REPOSITORY, out) == backbone
 
 
 def report(data: Stills) -> dict:
