@@ -37,7 +37,7 @@ class Candidate(Generic[gate.Found]):
     """Both graphs of a network on their way to publication: that of single frames, and that of sequences.
 
     Attributes:
-        graphs: their contracts. modules: in torch. exact: traced from these, in float32.
+        card: of the release. graphs: their contracts. modules: in torch. exact: traced from these, in float32.
         lower: the graph of frames in lower precisions, by name.
         grid: feeds on which the graph of sequences is compared with torch.
         measure: what a lower precision changes in clips, given the sessions of the exact, the lower and the sequences'

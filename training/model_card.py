@@ -70,8 +70,7 @@ def markdown(report: Report, card: Card, siam: Card | None = None) -> str:
 
 def _head(report: Report, card: Card) -> str:
     backbone = report["provenance"]["backbone"]
-    is_new = all(report["provenance"]["heads"].values())
-    origin = "" if is_new else " As shipped before; intervals and head for single frames were fitted anew."
+    origin = "" if _are_new(report) else " As shipped before; intervals and head for single frames were fitted anew."
     missed = sum(row["hit"] is False for row in report["targets"])
     unmeasured = sum(row["hit"] is None for row in report["targets"])
     return f"""# Model card: {card.name}
@@ -88,12 +87,17 @@ Written by training.model_card from evaluation.json; do not edit.
 """
 
 
+def _are_new(report: Report) -> bool:
+    """Whether the run trained the heads, and did not find them shipped (training.weights --shipped)."""
+    return all(report["provenance"]["heads"].values())
+
+
 def _data(report: Report) -> str:
     provenance = report["provenance"]
     stills = ", ".join(f"{part} {count}" for part, count in provenance["stills"].items())
     smiles = ", ".join(f"{part} {count}" for part, count in provenance["smiles"].items())
     heads = ""
-    if all(provenance["heads"].values()):
+    if _are_new(report):
         plan = provenance["plan"]
         heads = (
             f"\nThe heads learned from {min(plan['stills'], provenance['stills']['train']):,} training stills without "

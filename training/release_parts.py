@@ -12,7 +12,7 @@ from typing import Any
 
 from export.ladder import ExportError
 from networks import checkpoint
-from training import ROOT, parallel, shipped, stills, train
+from training import ROOT, shipped, stills, train
 
 TRAINED_ON = (
     "UTKFace stills (appearance real, labels apparent) and smiles simulated on them (movement invented); "
@@ -26,16 +26,8 @@ END_WITH_PARENT = (
 """Called in a child: Linux ends it with a parent that is killed, beside whose next run it would work else."""
 CALIBRATION_CLIPS = 48
 """Training smiles on which int8 ranges are chosen and precisions are compared."""
-Failure = (
-    *train.Failure,
-    ExportError,
-    shipped.NotShipped,
-    parallel.WorkerDied,
-    subprocess.CalledProcessError,
-    OSError,
-    ValueError,
-)
-"""What ends a run with one line."""
+Failure = (*train.Failure, ExportError, shipped.NotShipped, subprocess.CalledProcessError)
+"""What ends a run with one line, besides what training.ending takes for a failure of any command."""
 
 
 def python(module: str, *arguments: str) -> None:

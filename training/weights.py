@@ -213,17 +213,18 @@ class Weights:
         return self.out / "release" / CARD
 
     def _provenance(self) -> dict[str, Any]:
-        heads = {trait: provenance_of(self.out / "release" / trait) for trait in TRAITS}
         kept = ("epochs", "best_epoch", "selection", "seconds", "features")
-        is_new = (self.out / "heads").exists()
+        found = {trait: provenance_of(self.out / "release" / trait) for trait in TRAITS}
+        heads = {trait: {key: of[key] for key in kept if key in of} for trait, of in found.items()}
+        parts = PARTS if all(heads.values()) else PARTS[2:]  # what is shipped learns from none
         return {
             "commit": commit(),
             "split": still_split.split_id(),
             "stills": {part: len(rows) for part, rows in self.material.parts.items()},
             "plan": json.loads((self.out / "plan.json").read_text()),
-            "smiles": {part: len(self.material.clips(part)) for part in (PARTS if is_new else PARTS[2:])},
+            "smiles": {part: len(self.material.clips(part)) for part in parts},
             "backbone": provenance_of(self.material.backbone),
-            "heads": {trait: {key: found[key] for key in kept if key in found} for trait, found in heads.items()},
+            "heads": heads,
         }
 
 

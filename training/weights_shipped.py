@@ -40,9 +40,10 @@ def take_shipped(repository: Path, out: Path) -> Path:
     }
     if not asked:
         raise shipped.NotShipped(f"{repository} holds no graphs")
-    if json.loads(mark.read_text()) != asked if mark.exists() else out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} holds another run: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
+    begun = json.loads(mark.read_text()) if mark.exists() else None
+    if begun != asked and any(out.iterdir()):
+        raise ConfigError(f"{out} holds another run: choose another --out")
     write_text(mark, json.dumps(asked, indent=1) + "\n")
     if not is_published(draft):
         card = Card.from_json((shipped.write_release(taken, repository) / CARD).read_text())

@@ -83,9 +83,9 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     assert provenance["backbone"] == "random"
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
-def test_a_run_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not from its best one, which here is the first."""
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs whose first epoch is their best, and which are interrupted before they answer."""
 
     def worse(module: TraitModule) -> None:
         module.log(SELECTION, float(module.current_epoch))
@@ -95,6 +95,11 @@ def test_a_run_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(TraitModule, "on_validation_epoch_end", worse)
     monkeypatch.setattr(train.answers, "fit_temperature", interrupt)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
+def test_a_run_goes_on_from_its_last_epoch(folder: Path, stopped: None) -> None:
+    """Not from its best one, which here is the first."""
     config = from_dict(values(folder, "worse", optimisation={"epochs": 3}), "x")
     with pytest.raises(KeyboardInterrupt):
         train.run(config)
@@ -104,17 +109,8 @@ def test_a_run_goes_on_from_its_last_epoch(folder: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*many workers.*", "ignore:.*is not empty.*")
-def test_a_run_that_has_ended_does_not_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_has_ended_does_not_go_on(folder: Path, stopped: None) -> None:
     """Killed while it answers, it answers when it is run again: nothing had helped for `patience` epochs before."""
-
-    def worse(module: TraitModule) -> None:
-        module.log(SELECTION, float(module.current_epoch))
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TraitModule, "on_validation_epoch_end", worse)
-    monkeypatch.setattr(train.answers, "fit_temperature", interrupt)
     config = from_dict(values(folder, "ended", optimisation={"patience": 1}), "x")
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
