@@ -34,7 +34,7 @@ class Plan:
     """How much of everything.
 
     Attributes:
-        clips: simulated smiles of PARTS; fewer where a part has fewer stills, or stills that cannot be moved.
+        clips: simulated smiles of PARTS, asked for; fewer where stills cannot be moved.
         stills: training stills learned from without movement. views: of each of them. rounds: sequences that end with
             each view, each of its own length and with a beginning of its own.
         replays: sequences of each training smile, besides the smile as it is (training.sequences).
@@ -55,13 +55,13 @@ class Plan:
         layers: of each trait's network, as in training.run_config.RunConfig.
     """
 
-    clips: tuple[int, ...] = (4000, 400, 1498, 2135)
-    stills: int = 16_575
+    clips: tuple[int, ...] = (400, 100, 700, 700)
+    stills: int = 16_578
     views: int = 3
     rounds: int = 2
     replays: int = 3
     others: float = 0.3
-    corrupted: int = 400
+    corrupted: int = 110
     optimisation: Optimisation = Optimisation(
         rate=1e-3, batch=32, epochs=6, patience=6, schedule="cosine", distillation=1.0, settled=0.3
     )
