@@ -11,6 +11,7 @@ from math import ceil, hypot
 from types import TracebackType
 from typing import Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,13 @@ TILE_PX = 480
 tenth of its picture on, which in a tile is one that is too small to be read: so it can be told that it is."""
 TILE_OVERLAP = 0.2
 """Share of its side that a tile has in common with the next. What is larger is seen in the whole frame."""
+CLOSE_PX = 256
+"""Shorter side that a frame is shrunk to when it is searched for faces that fill it."""
+CLOSE_MARGIN = 0.5
+"""Grey around it then, as a share of that side: the detector does not see a face without surroundings. Of 180 stills,
+cut down to 65 % of their side, which leaves brows to mouth, it found 36 as they were and 176 within this margin; cut
+down to 80 %, 152 and all."""
+GREY = 127
 SETTLING_LOOKS = 2
 """Times that the mesh looks again at what it found at a detection: boxes and eye lines of the detector are rough."""
 SAME_FACE_SHIFT = 0.5
@@ -112,6 +120,8 @@ class FaceLandmarker:
         self._add(faces, rgb, self._detector(rgb))
         if due:
             self._add(faces, rgb, _in_tiles(rgb, min(rgb.shape[:2]), self._detector))
+        if due or (not faces and self._last is None):
+            self._add(faces, rgb, _from_close(rgb, self._detector))
         if not faces and self._last is None:
             if self._far_detector is None:
                 self._far_detector = Detector(full_range=True)
@@ -144,6 +154,16 @@ class FaceLandmarker:
             self.stretch += 1
             return faces[0]
         return tracked
+
+
+def _from_close(rgb: NDArray[np.uint8], detector: Detector) -> Iterator[Roi]:
+    """Detections in the frame within a grey margin, in pixels of the frame."""
+    scale = CLOSE_PX / min(rgb.shape[:2])
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    margin = round(CLOSE_MARGIN * CLOSE_PX)
+    framed = np.pad(small, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
+    for roi in detector(np.asarray(framed, np.uint8)):
+        yield replace(roi, x=(roi.x - margin) / scale, y=(roi.y - margin) / scale, side=roi.side / scale)
 
 
 def _in_tiles(rgb: NDArray[np.uint8], side: int, detector: Detector) -> Iterator[Roi]:

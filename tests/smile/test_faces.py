@@ -30,6 +30,7 @@ Picture = NDArray[np.uint8]
 HEAD: Picture = astronaut()[:230, 120:330]
 HEAD_EYES = np.array([(83.3, 101.0), (127.0, 103.0)])
 """Middle of the pupils in HEAD, by eye."""
+NOSE = (105, 118)
 EMPTY: Picture = np.full((480, 640, 3), 90, np.uint8)
 
 
@@ -192,6 +193,34 @@ def test_small_faces_in_a_large_frame(scale: float | None, error: type[Exception
     else:
         with pytest.raises(error):
             report.check()
+
+
+def close_up(half: int) -> Picture:
+    """(480, 480, 3), HEAD from brows to chin or less: up to `half` of its pixels around the nose."""
+    x, y = NOSE
+    return np.asarray(cv2.resize(HEAD[y - half : y + half, x - half : x + half], (480, 480)), np.uint8)
+
+
+@pytest.mark.parametrize("half", [38, 32])
+def test_a_face_that_fills_the_frame(half: int) -> None:
+    """The detector sees none without a margin around it; the report says that the crop is cut."""
+    report = FaceReport()
+    (face,) = align(samples([close_up(half)]), report)
+    eyes = (HEAD_EYES - np.array(NOSE) + half) * 240 / half
+    seen = eyes @ face.matrix[:, :2].T + face.matrix[:, 2]
+    assert np.allclose(seen, [(24, 26), (72, 26)], atol=2.5)
+    assert report.frames_cut == 1
+
+
+def test_a_face_that_fills_the_frame_comes_before_one_behind_it() -> None:
+    """Although without a margin the detector sees the small one alone."""
+    behind = np.asarray(cv2.resize(HEAD, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = np.hstack([close_up(30), np.full((480, 240, 3), 90, np.uint8)])
+    picture[20 : 20 + behind.shape[0], 500 : 500 + behind.shape[1]] = behind
+    report = FaceReport()
+    list(align(samples([picture]), report))
+    assert report.faces_max == 2
+    assert report.eye_distance_px > 200
 
 
 def test_crops_beyond_the_frame_are_counted() -> None:
