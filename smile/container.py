@@ -1,11 +1,12 @@
 """Opening a file of unknown origin: which containers are read, what a header may claim, how it is decoded."""
 
 import io
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.format import Flags
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
@@ -23,6 +24,8 @@ NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposi
 NOMINAL_RATE_HZ = 25.0
 NOMINAL_RATE_RANGE_HZ = (1.0, 240.0)
 IO_BYTES = 1 << 18
+NO_TIMESTAMPS = cast(int, Flags.no_timestamps.value)
+"""Of a format: bare streams of a codec."""
 FRAME_THREADS_ABOVE_PX = 1920 * 1088
 """Frame threads cost an eighth more CPU for each frame, so they are used only where decoding is the slowest stage."""
 
@@ -62,8 +65,12 @@ def declared_duration(container: InputContainer, stream: VideoStream) -> float |
 
 
 def nominal_interval(stream: VideoStream) -> float:
-    """Seconds from frame to frame by the header, where that is credible."""
-    rate_hz = float(stream.average_rate or stream.guessed_rate or NOMINAL_RATE_HZ)
+    """Seconds from frame to frame by the header, where that is credible; by the codec's own where the format has no
+    times, because FFmpeg assumes an average of 25 a second then."""
+    rates = stream.average_rate, stream.guessed_rate
+    if stream.container.format.flags & NO_TIMESTAMPS:
+        rates = rates[::-1]
+    rate_hz = float(rates[0] or rates[1] or NOMINAL_RATE_HZ)
     low, high = NOMINAL_RATE_RANGE_HZ
     return 1 / (rate_hz if low <= rate_hz <= high else NOMINAL_RATE_HZ)
 

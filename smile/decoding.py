@@ -13,6 +13,12 @@ from smile.errors import FrameTooLarge, VideoTooLong
 
 MAX_READ_FAILURES = 16
 """Consecutive errors of the demuxer after which the rest of a file is given up."""
+MAX_SIDE_PX = 16_384
+"""mediapipe ends the process where a side has 32,767 pixels or more."""
+MAX_PAUSE_S = 10.0
+"""A later timestamp than this after the last is a jump: of two recordings that were joined, or of a broken clock."""
+LEAST_STEP_S = 1e-3
+"""From one frame to the next, where the first of them was given a time of its own."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,11 @@ class Limits:
     max_frames: int = 15_000
 
     def check_pixels(self, width: int, height: int) -> None:
-        if width * height > self.max_pixels:
+        """Of a picture as stored, and as it is shown."""
+        if width * height > self.max_pixels or max(width, height) > MAX_SIDE_PX:
             raise FrameTooLarge(
-                f"The picture has {width} x {height} pixels; at most {self.max_pixels} in all are accepted. "
-                "Send a smaller resolution."
+                f"The picture has {width} x {height} pixels; at most {self.max_pixels} in all and {MAX_SIDE_PX} on a "
+                "side are accepted. Send a smaller resolution."
             )
 
     def check_duration(self, duration_s: float) -> None:
@@ -55,7 +62,7 @@ class DecodeReport:
     Attributes:
         frames_decoded: frames that came out of the decoder.
         packets_damaged: empty packets and packets that the decoder rejected.
-        timestamps_repaired: frames whose timestamp was missing, or not later than the one before.
+        timestamps_repaired: frames whose timestamp was missing, not later than those before, or a jump.
         duration_s: presentation time of the last frame plus one mean interval.
         source_rate_hz: measured mean rate.
         last_instant: last instant of the grid that was reached; -1 before the first. `smile.sampling.is_kept` says
@@ -79,29 +86,54 @@ def timed_frames(
         report: kept up to date.
 
     Returns:
-        (presentation time in seconds, frame), the first at 0, strictly increasing. A timestamp that is missing, or not
-        later than the one before, is replaced by the one before plus the nominal interval.
+        (presentation time in seconds, frame), the first at 0, strictly increasing. A frame without a usable timestamp
+        comes the nominal interval after the one before.
     """
     nominal_s = nominal_interval(stream)
     time_base = stream.time_base or Fraction(1, av.time_base)
-    start_s, previous_s = 0.0, -nominal_s
+    clock = Clock(nominal_s)
     for frame in _decoded(container, stream, limits, report):
         limits.check_pixels(frame.width, frame.height)
-        stamp_s = None if frame.pts is None else float(frame.pts * time_base)
-        if report.frames_decoded == 0:
-            start_s = stamp_s or 0.0
-        time_s = previous_s + nominal_s
-        if stamp_s is not None and stamp_s - start_s > previous_s:
-            time_s = stamp_s - start_s
-        else:
-            report.timestamps_repaired += 1
+        time_s = clock.time_of(None if frame.pts is None else float(frame.pts * time_base))
+        report.timestamps_repaired = clock.repaired
         report.frames_decoded += 1
         mean_s = time_s / (report.frames_decoded - 1) if report.frames_decoded > 1 else nominal_s
         report.duration_s, report.source_rate_hz = time_s + mean_s, 1 / mean_s
         limits.check_duration(time_s)
         limits.check_frames(report.frames_decoded)
         yield time_s, frame
-        previous_s = time_s
+
+
+class Clock:
+    """Times that increase, from timestamps of which some are missing, repeated or wrong.
+
+    Attributes:
+        repaired: frames whose own timestamp was of no use.
+    """
+
+    def __init__(self, nominal_s: float) -> None:
+        self.repaired = 0
+        self._nominal_s = nominal_s
+        self._stamp_s: float | None = None
+        self._start_s = 0.0
+        self._time_s = -nominal_s
+
+    def time_of(self, stamp_s: float | None) -> float:
+        """Seconds since the first frame at which the next one is shown."""
+        expected_s = self._time_s + self._nominal_s
+        is_usable = stamp_s is not None and (self._stamp_s is None or stamp_s > self._stamp_s)
+        self.repaired += not is_usable
+        if stamp_s is None or not is_usable:
+            self._time_s = expected_s
+            return expected_s
+        if self._stamp_s is None:
+            self._start_s = stamp_s - expected_s
+        elif stamp_s - self._start_s - self._time_s > MAX_PAUSE_S:
+            self._start_s = stamp_s - expected_s
+            self.repaired += 1
+        self._stamp_s = stamp_s
+        self._time_s = max(stamp_s - self._start_s, self._time_s + LEAST_STEP_S)
+        return self._time_s
 
 
 def _decoded(

@@ -22,6 +22,8 @@ SEARCH_EVERY = 25
 TILE_PX = 480
 """Side of the tiles that a large frame without a face is searched in. The full-range detector sees a face from about a
 tenth of its picture on, which in a tile is one that is too small to be read: so it can be told that it is."""
+LEAST_TILE_PX = 48
+"""No face that is large enough fits a smaller one."""
 TILE_OVERLAP = 0.2
 """Share of its side that a tile has in common with the next. What is larger is seen in the whole frame."""
 CLOSE_PX = 256
@@ -30,6 +32,8 @@ CLOSE_MARGIN = 0.5
 """Grey around it then, as a share of that side: the detector does not see a face without surroundings. Of 180 stills,
 cut down to 65 % of their side, which leaves brows to mouth, it found 36 as they were and 176 within this margin; cut
 down to 80 %, 152 and all."""
+CLOSE_ASPECT = 4.0
+"""A strip with longer sides than this many shorter ones is not filled by a face."""
 GREY = 127
 SETTLING_LOOKS = 2
 """Times that the mesh looks again at what it found at a detection: boxes and eye lines of the detector are rough."""
@@ -158,7 +162,10 @@ class FaceLandmarker:
 
 def _from_close(rgb: NDArray[np.uint8], detector: Detector) -> Iterator[Roi]:
     """Detections in the frame within a grey margin, in pixels of the frame."""
-    scale = CLOSE_PX / min(rgb.shape[:2])
+    shorter, longer = sorted(rgb.shape[:2])
+    if longer > CLOSE_ASPECT * shorter:
+        return
+    scale = CLOSE_PX / shorter
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     margin = round(CLOSE_MARGIN * CLOSE_PX)
     framed = np.pad(small, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
@@ -169,7 +176,7 @@ def _from_close(rgb: NDArray[np.uint8], detector: Detector) -> Iterator[Roi]:
 def _in_tiles(rgb: NDArray[np.uint8], side: int, detector: Detector) -> Iterator[Roi]:
     """Detections in overlapping square tiles of a frame that is larger than one, in pixels of the frame."""
     rows, columns = (_tile_starts(length, side) for length in rgb.shape[:2])
-    if len(rows) * len(columns) > 1:
+    if side >= LEAST_TILE_PX and len(rows) * len(columns) > 1:
         for top, left in product(rows, columns):
             for roi in detector(rgb[top : top + side, left : left + side]):
                 yield replace(roi, x=roi.x + left, y=roi.y + top)

@@ -166,7 +166,9 @@ class Video:
         pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
         signs = (frame.width, frame.height, frame.rotation, pixel_aspect)
         if self._seen is None or signs != self._seen[0]:
-            self._seen = signs, Geometry.of(frame, pixel_aspect)
+            geometry = Geometry.of(frame, pixel_aspect)
+            self._limits.check_pixels(*geometry.shown)
+            self._seen = signs, geometry
         return self._seen[1]
 
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:

@@ -223,6 +223,13 @@ def test_a_face_that_fills_the_frame_comes_before_one_behind_it() -> None:
     assert report.eye_distance_px > 200
 
 
+@pytest.mark.parametrize("size", [(20, 3000), (16_000, 3), (1, 1)])
+def test_strips_are_looked_at_without_harm(size: tuple[int, int]) -> None:
+    """mediapipe would end the process where a side of its picture grows too long."""
+    with FaceLandmarker() as landmarker:
+        assert landmarker.locate(np.full((*size, 3), 90, np.uint8)) is None
+
+
 def test_crops_beyond_the_frame_are_counted() -> None:
     """A face at the border of the picture is aligned, and the report says that it is cut."""
     for x, cut in ((-100, 1), (150, 0)):

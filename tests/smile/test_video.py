@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smile.decoding import MAX_PAUSE_S, Clock
 from smile.errors import FrameTooLarge, UnreadableVideo, VideoTooLong
 from smile.sampling import MAX_SAMPLES, is_kept, stride_at
 from smile.video import Limits, Video, resample
@@ -90,6 +91,55 @@ def test_long_clips_are_thinned_as_they_stream():
     kept = [k for k in pictures if is_kept(k, report.last_instant)]
     assert kept == list(range(0, 1000, 4)) and len(kept) <= MAX_SAMPLES
     assert report.frames_decoded == 1000
+
+
+stamps = st.lists(st.none() | st.integers(-20, 1500).map(lambda tick: tick / 25), max_size=40)
+
+
+@given(stamps=stamps)
+def test_times_increase_whatever_the_timestamps(stamps):
+    """The first is 0; a frame comes no later than the longest pause after the one before."""
+    clock = Clock(0.04)
+    times = [clock.time_of(stamp) for stamp in stamps]
+    assert times[:1] in ([], [0.0])
+    assert all(0 < step <= MAX_PAUSE_S + 1e-9 for step in np.diff(times))
+    assert clock.repaired >= stamps.count(None)
+
+
+@given(start=st.integers(0, 9_000), steps=st.lists(st.integers(1, 249), max_size=40))
+def test_good_timestamps_are_kept(start, steps):
+    clock, ticks = Clock(0.04), np.cumsum([start, *steps])
+    assert [clock.time_of(tick / 25) for tick in ticks] == pytest.approx((ticks - start) / 25)
+    assert clock.repaired == 0
+
+
+@pytest.mark.parametrize(
+    ("ticks", "repaired", "end_s"),
+    [
+        ([*range(30), 29, *range(30, 60)], 1, 2.4),
+        ([*range(30), *range(1530, 1560)], 1, 2.4),
+        ([*range(30), 280, *range(31, 60)], 30, 2.4),
+    ],
+    ids=["one frame more", "joined recordings", "one stamp ahead"],
+)
+def test_one_bad_timestamp_costs_little(ticks, repaired, end_s):
+    """The frames behind it keep their own times, or follow each other at the nominal rate."""
+    report = read(clips.retimed(ticks))[2]
+    assert report.timestamps_repaired == repaired
+    assert report.duration_s == pytest.approx(end_s, abs=0.05)
+
+
+def test_a_first_frame_without_a_timestamp_is_no_pause():
+    """The stream's own start is that of the first timestamp there is."""
+    clock = Clock(0.04)
+    assert [clock.time_of(stamp) for stamp in (None, 1000.04, 1000.08)] == pytest.approx([0, 0.04, 0.08])
+
+
+@pytest.mark.parametrize("rate", [24.0, 50.0])
+def test_a_bare_stream_has_the_rate_of_its_codec(rate):
+    """Raw H.264 has no times."""
+    report = read(clips.clip_bytes(clips.numbered(48), container="h264", rate=rate))[2]
+    assert report.duration_s == pytest.approx(48 / rate)
 
 
 # --- pixels -------------------------------------------------------------------------------------------------------
@@ -248,6 +298,19 @@ def test_real_size_is_refused_when_the_header_says_less():
     small, large = (clips.clip_bytes([quadrants(size)] * 5, container="h264") for size in ((96, 64), (192, 128)))
     with pytest.raises(FrameTooLarge, match="192 x 128"):
         read(small + large, limits=Limits(max_pixels=100 * 100))
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect"), [((17_000, 2), None), ((500, 400), Fraction(4)), ((400, 500), Fraction(1, 4))]
+)
+def test_a_shown_size_that_is_too_large_is_refused(size, aspect):
+    """A long side, where mediapipe would end the process, and pixels that are enlarged to be square."""
+    width, height = size
+    picture = np.full((height, width, 3), 90, np.uint8)
+    settings = {"codec": "libx264", "pixel_aspect": aspect} if aspect else {"codec": "ffv1"}
+    data = clips.clip_bytes([picture] * 3, container="matroska", **settings)
+    with pytest.raises(FrameTooLarge):
+        read(data, limits=Limits(max_pixels=500 * 500))
 
 
 def test_declared_duration_is_refused_before_decoding():
