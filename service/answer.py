@@ -173,7 +173,7 @@ def _clip(reading: Seen) -> schemas.Clip:
             frames_with_face=faces.frames_with_face,
             frames_bridged=faces.frames_bridged,
             faces_max=faces.faces_max,
-            eye_distance_px=round(faces.eye_distance_px or 0.0, 1),
+            eye_distance_px=round(reading.eye_distance_px, 1),
         ),
         smile=schemas.Smile(
             onset_s=_rounded(course.onset_s),
@@ -209,13 +209,19 @@ def _warnings(reading: Seen) -> Iterator[tuple[str, str]]:
     if not reading.course.has_smile:
         yield "no_smile", "No smile was seen. The network reads smiles: start neutral, smile broadly, relax."
     if faces.faces_max > 1:
-        yield "several_faces", f"Up to {faces.faces_max} faces were seen at once. The largest was followed."
+        yield (
+            "several_faces",
+            f"Up to {faces.faces_max} faces were seen at once. The one largest at first was followed.",
+        )
     if not reading.followed_throughout:
         yield "face_lost", "The face was lost on the way. The longest stretch in which it was followed is answered."
-    elif faces.frames_with_face < MOSTLY * faces.frames_seen:
-        yield "face_hidden", f"The face was seen in {faces.frames_with_face} of {faces.frames_seen} frames."
-    if faces.frames_large_pose > (1 - MOSTLY) * faces.frames_seen:
+    elif faces.instants_with_face < MOSTLY * faces.instants_seen:
+        share = faces.instants_with_face / faces.instants_seen
+        yield "face_hidden", f"The face was seen for {share:.0%} of the time."
+    if faces.instants_large_pose > (1 - MOSTLY) * faces.instants_seen:
         yield "large_pose", "The head is turned far to the side. Look into the camera."
+    if faces.instants_cut > (1 - MOSTLY) * faces.instants_seen:
+        yield "face_cut", "The face reaches beyond the picture; the rest of it was guessed from the edge. Move back."
     if decoding.source_rate_hz < LOW_FRAME_RATE_HZ:
         yield "low_frame_rate", f"The clip has {decoding.source_rate_hz:.1f} frames a second; 25 or more show a smile."
     if decoding.timestamps_repaired:

@@ -99,11 +99,12 @@ class Reader:
                     if self.recording:
                         self.recording.track.add(block)
             report.check()
-            stretch = sequence.longest_stretch()
+            stretch = sequence.longest_stretch(video.info.scale)
             return stretch, Seen(
                 frames_used=stretch.frame_count,
                 frame_rate_hz=rate / stretch.stride,
                 followed_throughout=stretch.is_whole,
+                eye_distance_px=stretch.eye_distance_px,
                 course=smile_course(stretch.times_s, stretch.mouth_ratios),
                 video=video.info,
                 decoding=video.report,

@@ -41,6 +41,7 @@ class Seen:
     Attributes:
         frames_used: length T of the sequence that the network saw, at `frame_rate_hz`.
         followed_throughout: the face was never lost for longer than a bridge.
+        eye_distance_px: median distance of the eye centres in that sequence, pixels of the upright frame.
         model: of the network that answers; the first one's where both do.
         seconds: of each stage; stages overlap, so they add up to more than the whole.
         siam: None unless asked for.
@@ -49,6 +50,7 @@ class Seen:
     frames_used: int
     frame_rate_hz: float
     followed_throughout: bool
+    eye_distance_px: float
     course: SmileCourse
     video: VideoInfo
     decoding: DecodeReport

@@ -103,7 +103,7 @@ class Gender(_Schema):
 class Face(_Schema):
     frames_with_face: int
     frames_bridged: int = Field(description="frames without landmarks that were bridged")
-    faces_max: int = Field(description="largest number of faces seen at once; the largest face is followed")
+    faces_max: int = Field(description="largest number of faces seen at once; the one largest at first is followed")
     eye_distance_px: float = Field(description="median distance of the eye centres, pixels of the upright frame")
 
 

@@ -55,10 +55,13 @@ def warp(frame: NDArray[np.uint8], matrix: NDArray[np.float64], side: int = CROP
     return np.asarray(crop, np.uint8)
 
 
-def reaches_beyond(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> bool:
-    """Whether the crop shows pixels outside the frame, where `warp` repeats the border."""
-    corners = _corners(matrix, CROP_PX)
-    return bool(np.any(corners < 0) or np.any(corners > frame.shape[1::-1]))
+def share_inside(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float:
+    """Share of the crop that shows the frame; in the rest `warp` repeats its border."""
+    height, width = frame.shape[:2]
+    crop = _corners(matrix, CROP_PX)[[0, 1, 3, 2]].astype(np.float32)
+    whole = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    common, _ = cv2.intersectConvexConvex(crop, whole)
+    return common / float(cv2.contourArea(crop))
 
 
 def _corners(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:

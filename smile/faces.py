@@ -1,9 +1,8 @@
 """Frames -> aligned crops of one face: it is followed (`smile.landmarker`), short gaps are bridged (SPEC C1)."""
 
-from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +11,15 @@ from smile import alignment, frontal
 from smile.errors import FaceTooSmall, NoFace
 from smile.landmarker import FaceLandmarker
 from smile.mesh import EYE_LINE, Landmarks
+from smile.pose import LARGE_YAW_DEG, MOUTH_CORNERS, eye_centres, is_readable, yaw_deg
+from smile.sampling import stride_at
 from smile.video import Sample
 
-EYES = ((33, 133), (263, 362))
-"""Outer and inner corner of the eye at image left and of the one at image right, in an upright face."""
-MOUTH_CORNERS = (61, 291)
-SIDES_AND_NOSE = (234, 1, 454)
-"""Edge of the face before the ear at image left, nose tip, edge at image right."""
-
+WHOLE = 0.9
+"""Share of its crop within the frame from which on a face counts as whole."""
 BRIDGE_INSTANTS = 5
 """Longest loss of the face that is bridged by holding the last matrix: 0.2 s at 25 Hz. A single sample is always
 bridged, however far apart those of a thinned or slow clip are: one frame in which the face is missed would end it."""
-LARGE_YAW_DEG = 30.0
-"""Beyond it a frame counts as a large pose: the far side of the face is foreshortened and the mouth ratio with it."""
-LOST_YAW_DEG = 45.0
-"""Beyond it the nose hides the far cheek and the mesh guesses: the frame counts as one without the face."""
-NOSE_DEPTH = 1.293
-"""(nose tip - face edge) in depth / half the width between the edges, in mediapipe's canonical face."""
-
-
-def eye_centres(face: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(2,) middle of the two corners of each eye, (x, y) in pixels of the frame: image left and image right once the
-    face is upright, so a face upside down is turned upright as well."""
-    left, right = (face[list(corners)].astype(np.float64).mean(axis=0) for corners in EYES)
-    return left, right
 
 
 def mouth_ratio(face: Landmarks) -> float:
@@ -43,21 +27,6 @@ def mouth_ratio(face: Landmarks) -> float:
     mouth = face[MOUTH_CORNERS[0]] - face[MOUTH_CORNERS[1]]
     eyes = face[EYE_LINE[0]] - face[EYE_LINE[1]]
     return float(np.hypot(*mouth) / np.hypot(*eyes))
-
-
-def yaw_deg(face: Landmarks) -> float:
-    """Turn of the head about its upright axis, from where the nose tip stands between the two edges of the face.
-
-    Along the eye line, nose - middle = depth * sin(yaw) and half the width = width * cos(yaw), seen from afar, so
-    tan(yaw) = offset / half width / NOSE_DEPTH. Within 8 degrees of the yaw in FaceMesh's own depths on real clips.
-
-    Returns:
-        degrees, positive towards image right; 90 where the edges have changed places.
-    """
-    left_eye, right_eye = eye_centres(face)
-    left, nose, right = face[list(SIDES_AND_NOSE)] @ (right_eye - left_eye)
-    half_width = (right - left) / 2
-    return float(np.degrees(np.arctan2(nose - (left + right) / 2, max(half_width, 0.0) * NOSE_DEPTH)))
 
 
 @dataclass(frozen=True)
@@ -83,6 +52,11 @@ class AlignedFace:
     stretch: int
     patch: frontal.FacePatch | None = None
 
+    @property
+    def eye_distance_px(self) -> float:
+        """Of the eye centres, in pixels of the sample."""
+        return alignment.EYE_DISTANCE_PX / float(np.hypot(*self.matrix[0, :2]))
+
 
 @dataclass
 class FaceReport:
@@ -90,47 +64,47 @@ class FaceReport:
 
     Attributes:
         frames_seen: samples looked at.
-        frames_with_face: those with landmarks of the followed face, profile views excluded.
+        frames_with_face: those with landmarks of the followed face that can be read (smile.pose.is_readable).
         frames_bridged: those without that were emitted with a held matrix.
-        frames_large_pose: those with the head turned by more than LARGE_YAW_DEG, profile views included.
-        frames_cut: those with a face whose crop reaches beyond the frame.
         faces_max: largest number of faces seen at once.
+        instants_seen, instants_with_face: instants of the grid that such samples stand for: in a thinned clip the
+            later samples stand for more.
+        instants_large_pose: with the head turned by more than LARGE_YAW_DEG, profile views included.
+        instants_cut: with a part of the face outside the frame: of its crop, or even eyes or mouth.
     """
 
     frames_seen: int = 0
     frames_with_face: int = 0
     frames_bridged: int = 0
-    frames_large_pose: int = 0
-    frames_cut: int = 0
     faces_max: int = 0
-    _eye_distances: Counter[int] = field(default_factory=Counter, repr=False)
-
-    @property
-    def eye_distance_px(self) -> float:
-        """Median distance of the eye centres in whole pixels of the frame; nan where no face was seen."""
-        below = 0
-        for distance, count in sorted(self._eye_distances.items()):
-            below += count
-            if 2 * below >= self.frames_with_face:
-                return float(distance)
-        return float("nan")
+    instants_seen: int = 0
+    instants_with_face: int = 0
+    instants_large_pose: int = 0
+    instants_cut: int = 0
 
     def check(self) -> None:
-        """Judge a whole clip.
-
-        Raises:
-            NoFace: no frame shows a face.
-            FaceTooSmall: the followed face is smaller than the aligner needs.
-        """
+        """Judge a whole clip. Raises NoFace where no frame shows a face that can be read."""
         if not self.frames_with_face:
-            turned = " other than in profile" if self.frames_large_pose else ""
-            raise NoFace(f"No face was found in the {self.frames_seen} frames looked at{turned}.")
-        distance = self.eye_distance_px
-        if distance < alignment.MIN_EYE_DISTANCE_PX:
-            raise FaceTooSmall(
-                f"The eyes are {distance:.0f} pixels apart and {alignment.MIN_EYE_DISTANCE_PX:.0f} are needed: "
-                "film from closer or at a higher resolution."
-            )
+            cut = " other than cut off by the edge of the picture" if self.instants_cut else ""
+            turned = " other than in profile" if self.instants_large_pose else ""
+            raise NoFace(f"No face was found in the {self.frames_seen} frames looked at{cut or turned}.")
+
+
+def check_size(eye_distance_px: float, scale: float = 1.0) -> None:
+    """Refuse a face that is smaller than the aligner needs.
+
+    Args:
+        eye_distance_px: in samples.
+        scale: size of these over that of the clip (smile.video.VideoInfo), in whose pixels the error speaks.
+
+    Raises:
+        FaceTooSmall: it is.
+    """
+    if eye_distance_px < alignment.MIN_EYE_DISTANCE_PX:
+        raise FaceTooSmall(
+            f"The eyes are {eye_distance_px / scale:.0f} pixels apart and {alignment.MIN_EYE_DISTANCE_PX / scale:.0f} "
+            "are needed: film from closer or at a higher resolution."
+        )
 
 
 def align(
@@ -150,38 +124,44 @@ def align(
     held: list[AlignedFace] = []
     with closing(FaceLandmarker()) as landmarker:
         for sample in samples:
-            report.frames_seen += 1
-            landmarks = landmarker.locate(sample.rgb)
+            landmarks = _readable(sample, landmarker.locate(sample.rgb), report)
             report.faces_max = max(report.faces_max, landmarker.faces)
-            if landmarks is not None:
-                yaw = abs(yaw_deg(landmarks))
-                report.frames_large_pose += yaw > LARGE_YAW_DEG
-                if yaw > LOST_YAW_DEG:
-                    landmarks = None
             if landmarks is not None:
                 if last is not None and landmarker.stretch == last.stretch:
                     report.frames_bridged += len(held)
                     yield from held
                 held.clear()
-                last = _aligned(sample, landmarks, landmarker.stretch, report, patches)
+                last = _aligned(sample, landmarks, landmarker.stretch, patches)
                 yield last
-            elif last is not None:
-                if not held or sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
-                    held.append(_held(sample, last))
-                else:
-                    held.clear()
-                    last = None
-                    landmarker.forget()
+            elif last is None:
+                landmarker.forget()
+            elif not held or sample.instants[-1] - last.instants[-1] <= BRIDGE_INSTANTS:
+                held.append(_held(sample, last))
+            else:
+                held.clear()
+                last = None
+                landmarker.forget()
 
 
-def _aligned(
-    sample: Sample, landmarks: Landmarks, stretch: int, report: FaceReport, patches: frontal.Colours | None
-) -> AlignedFace:
-    left_eye, right_eye = eye_centres(landmarks)
-    matrix = alignment.similarity(left_eye, right_eye)
+def _readable(sample: Sample, face: Landmarks | None, report: FaceReport) -> Landmarks | None:
+    """The face where it can be read; what is seen of it is counted."""
+    instants = sum(map(stride_at, sample.instants))
+    report.frames_seen += 1
+    report.instants_seen += instants
+    if face is None:
+        return None
+    matrix = alignment.similarity(*eye_centres(face))
+    report.instants_large_pose += instants * (abs(yaw_deg(face)) > LARGE_YAW_DEG)
+    report.instants_cut += instants * (alignment.share_inside(sample.rgb, matrix) < WHOLE)
+    if not is_readable(face, sample.rgb):
+        return None
     report.frames_with_face += 1
-    report.frames_cut += alignment.reaches_beyond(sample.rgb, matrix)
-    report._eye_distances[round(float(np.hypot(*(right_eye - left_eye))))] += 1
+    report.instants_with_face += instants
+    return face
+
+
+def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, patches: frontal.Colours | None) -> AlignedFace:
+    matrix = alignment.similarity(*eye_centres(landmarks))
     crop = alignment.warp(sample.rgb, matrix)
     patch = frontal.cut(sample.rgb, landmarks, patches) if patches else None
     return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch, patch)

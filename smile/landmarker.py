@@ -1,7 +1,7 @@
 """Which face of a clip is looked at, and where it is in each frame.
 
-The largest when first seen, then the one nearest to where it was last. Once in a while the whole frame is searched
-again; a face that has become much larger than the followed one takes its place.
+The largest when first seen of those that can be read (`smile.pose`), then the one nearest to where it was last. Once in
+a while the whole frame is searched again; a face that has become much larger than the followed one takes its place.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.mesh import Detector, Landmarks, Mesh, Roi, roi_around
+from smile.pose import is_readable
 
 SEARCH_EVERY = 25
 """Frames between thorough searches: for others while a face is followed, for small ones while none is."""
@@ -119,7 +120,8 @@ class FaceLandmarker:
         return None if landmarks is None else _Face(landmarks, roi_around(landmarks))
 
     def _search(self, rgb: NDArray[np.uint8], tracked: _Face | None, due: bool) -> list[_Face]:
-        """Faces of the whole frame, largest first; the smallest are looked for only where there is no other."""
+        """Faces of the whole frame, readable ones and then larger ones first; the smallest are looked for only where
+        there is no other."""
         faces = [] if tracked is None else [tracked]
         self._add(faces, rgb, self._detector(rgb))
         if due:
@@ -133,7 +135,7 @@ class FaceLandmarker:
             if due and not faces:
                 self._add(faces, rgb, _in_tiles(rgb, TILE_PX, self._far_detector))
         self.faces = len(faces)
-        return sorted(faces, key=lambda face: face.roi.side, reverse=True)
+        return sorted(faces, key=lambda face: (is_readable(face.landmarks, rgb), face.roi.side), reverse=True)
 
     def _add(self, faces: list[_Face], rgb: NDArray[np.uint8], rois: Iterable[Roi]) -> None:
         """Add those of the `rois` where the mesh sees a face that is not among `faces` yet."""
@@ -147,7 +149,7 @@ class FaceLandmarker:
                 faces.append(face)
 
     def _choose(self, tracked: _Face | None, faces: list[_Face]) -> _Face | None:
-        """The face to follow: the largest if there was none before, else the tracked or the nearest to the last."""
+        """The face to follow: the first if there was none before, else the tracked or the nearest to the last."""
         last = self._last
         if last is None:
             return faces[0] if faces else None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.errors import TooFewFrames
-from smile.faces import AlignedFace
+from smile.faces import AlignedFace, check_size
 from smile.frontal import FacePatch
 from smile.regions import REGIONS
 from smile.sampling import MIN_SAMPLES, is_kept, stride_at
@@ -21,6 +21,7 @@ class _Entry:
     stretch: int
     time_s: float
     mouth_ratio: float
+    eye_distance_px: float
     features: NDArray[np.float16] | None  # (9, 2048)
     crop: NDArray[np.uint8] | None  # (96, 96, 3)
     patch: FacePatch | None
@@ -43,7 +44,7 @@ class Sequence:
         rows = [None] * len(faces) if features is None else [row.copy() for row in features]
         for face, row in zip(faces, rows, strict=True):
             crop = face.crop if self._keep_crops else None
-            entry = _Entry(face.stretch, face.time_s, face.mouth_ratio, row, crop, face.patch)
+            entry = _Entry(face.stretch, face.time_s, face.mouth_ratio, face.eye_distance_px, row, crop, face.patch)
             self._entries.update(dict.fromkeys(face.instants, entry))
         stride = stride_at(max(self._entries, default=0))
         if stride != self._stride:
@@ -51,10 +52,14 @@ class Sequence:
             last = max(self._entries)
             self._entries = {i: entry for i, entry in self._entries.items() if is_kept(i, last)}
 
-    def longest_stretch(self) -> "Stretch":
+    def longest_stretch(self, scale: float = 1.0) -> "Stretch":
         """The longest time for which the face was followed without a break; the earlier of two equal ones.
 
+        Args:
+            scale: size of the samples over that of the clip's frames.
+
         Raises:
+            FaceTooSmall: the face is smaller than the aligner needs.
             TooFewFrames: it is shorter than MIN_SAMPLES instants.
         """
         lengths: dict[int, int] = {}
@@ -62,12 +67,14 @@ class Sequence:
             lengths[entry.stretch] = lengths.get(entry.stretch, 0) + 1
         longest = max(lengths, key=lambda stretch: lengths[stretch], default=None)
         count = 0 if longest is None else lengths[longest]
+        kept = [entry for _, entry in sorted(self._entries.items()) if entry.stretch == longest]
+        eye_distance_px = float(np.median([entry.eye_distance_px for entry in kept])) if kept else np.inf
+        check_size(eye_distance_px, scale)
         if count < MIN_SAMPLES:
             raise TooFewFrames(
                 f"The face is followed in {count} instants without a break; at least {MIN_SAMPLES} are needed. "
                 + (SEND_LONGER if self._stride == 1 else CUT.format(share=self._stride))
             )
-        kept = [entry for _, entry in sorted(self._entries.items()) if entry.stretch == longest]
         times_s = np.array([entry.time_s for entry in kept])
         first = np.diff(times_s, prepend=-np.inf) > 0  # of the instants that a frame stands for
         features = [entry.features for entry in kept if entry.features is not None]
@@ -75,6 +82,7 @@ class Sequence:
             stride=self._stride,
             times_s=times_s,
             mouth_ratios=np.array([entry.mouth_ratio for entry in kept]),
+            eye_distance_px=eye_distance_px / scale,
             features=np.stack(features) if features else np.zeros((0, len(REGIONS), REGION_FEATURES), np.float16),
             crops=[entry.crop for entry in kept if entry.crop is not None],
             patches=[entry.patch for entry, new in zip(kept, first, strict=True) if new and entry.patch is not None],
@@ -91,6 +99,7 @@ class Stretch:
         stride: grid instants from one to the next.
         times_s: (T,) presentation times.
         mouth_ratios: (T,) mouth-corner over outer-eye-corner distance, nan where bridged.
+        eye_distance_px: median distance of the eye centres, in pixels of the clip's frames.
         features: (T, 9, 2048) float16; (0, 9, 2048) where there are none.
         crops: T aligned crops, (96, 96, 3) uint8 RGB; empty where they were not kept.
         patches: one for each frame, so fewer than T where frames stand for several instants; empty where not cut out.
@@ -101,6 +110,7 @@ class Stretch:
     stride: int
     times_s: NDArray[np.float64]
     mouth_ratios: NDArray[np.float64]
+    eye_distance_px: float
     features: NDArray[np.float16]
     crops: list[NDArray[np.uint8]]
     patches: list[FacePatch]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from smile.faces import yaw_deg
+from smile.pose import yaw_deg
 from smile.tensors import GENDERS
 from training import planted
 from training.datasets import YOUNG_MAX

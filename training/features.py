@@ -99,7 +99,7 @@ def extract(clip: Path, backbone: Extract, frame_rate_hz: float) -> tuple[Stretc
             sequence.add(block, backbone(np.stack([face.crop for face in block])))
             crops |= {face.time_s: face.crop for face in block}
     report.check()
-    stretch = sequence.longest_stretch()
+    stretch = sequence.longest_stretch(video.info.scale)
     shown = np.linspace(0, stretch.frame_count - 1, CROPS).round().astype(int)
     return stretch, np.stack([crops[time_s] for time_s in stretch.times_s[shown].tolist()])
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from networks.config import TRAITS
 from smile import alignment, ranking
-from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
+from smile.pose import eye_centres
 from smile.regions import GRID, NAMES, REGIONS
 from training import interpretation, predictions
 from training.predictions import Prediction

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX
-from smile.faces import eye_centres, mouth_ratio
+from smile.faces import mouth_ratio
 from smile.mesh import Landmarks
+from smile.pose import eye_centres
 from smile.regions import REGIONS
 from training.smile_plan import HEAD_MOVES
 

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from smile.faces import eye_centres, yaw_deg
 from smile.landmarker import FaceLandmarker
 from smile.mesh import Mesh, roi_around
+from smile.pose import eye_centres, yaw_deg
 from smile.tensors import GENDERS
 from training.motion import Still
 from training.stills import SPLIT, name_key

@@ -45,7 +45,7 @@ def follow(clip: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Stretch:
         while block := list(islice(faces, BLOCK)):
             sequence.add(block)
     report.check()
-    return sequence.longest_stretch()
+    return sequence.longest_stretch(video.info.scale)
 
 
 def recipe(frame_rate_hz: float = FRAME_RATE_HZ) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile.errors import SmileError
-from smile.faces import FaceReport, align
+from smile.faces import FaceReport, align, check_size
 from smile.frontal import frontal_faces
 from smile.sampling import FRAME_RATE_HZ, MIN_SAMPLES
 from smile.tensors import GENDERS
@@ -205,6 +205,7 @@ def _faces(clip: Path, frame_rate_hz: float) -> dict[str, NDArray]:
     ):
         faces = list(aligned)
     report.check()
+    check_size(float(np.median([face.eye_distance_px for face in faces])))
     if len(faces) < MIN_SAMPLES or len({face.stretch for face in faces}) != 1:
         raise ValueError("the face is not followed through the clip")
     return {

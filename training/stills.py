@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smile import alignment
-from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
+from smile.pose import eye_centres
 from smile.tensors import GENDERS
 from training import ROOT, parallel
 from training.whole import whole

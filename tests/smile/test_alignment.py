@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX, reaches_beyond, similarity, warp
+from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX, share_inside, similarity, warp
 
 RIGHT_EYE_PX = (LEFT_EYE_PX[0] + EYE_DISTANCE_PX, LEFT_EYE_PX[1])
 COORDINATES = st.floats(-500, 4000)
@@ -86,14 +86,15 @@ def test_faces_partly_outside(distance: float, corner: int) -> None:
     for dot in inside:
         assert found_at(crop, dot) == pytest.approx(dot, abs=0.25)
     assert crop.min() >= 39
-    assert reaches_beyond(np.empty((size, size, 3), np.uint8), matrix)
+    assert 0.3 < share_inside(np.empty((size, size, 3), np.uint8), matrix) < 0.9
 
 
-def test_inside_is_not_beyond() -> None:
-    """A crop that fits into the frame exactly is not cut; half a pixel further it is."""
+def test_share_inside() -> None:
+    """A crop that fits into the frame exactly is whole; a quarter further to the side three quarters of it are."""
     frame = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
-    assert not reaches_beyond(frame, similarity_of(*LEFT_EYE_PX, EYE_DISTANCE_PX, 0.0))
-    assert reaches_beyond(frame, similarity_of(LEFT_EYE_PX[0] - 0.5, LEFT_EYE_PX[1], EYE_DISTANCE_PX, 0.0))
+    for shift, share in ((0, 1.0), (CROP_PX / 4, 0.75), (CROP_PX, 0.0)):
+        matrix = similarity_of(LEFT_EYE_PX[0] - shift, LEFT_EYE_PX[1], EYE_DISTANCE_PX, 0.0)
+        assert share_inside(frame, matrix) == pytest.approx(share, abs=1e-3)
 
 
 def test_a_crop_of_itself_is_itself() -> None:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from skimage.data import astronaut
 from smile import alignment
 from smile.course import SmileCourse, smile_course
 from smile.errors import FaceTooSmall, NoFace
-from smile.faces import BRIDGE_INSTANTS, AlignedFace, FaceReport, align, eye_centres, yaw_deg
+from smile.faces import BRIDGE_INSTANTS, AlignedFace, FaceReport, align, check_size
 from smile.landmarker import FaceLandmarker
 from smile.mesh import Mesh, roi_around
+from smile.pose import eye_centres, yaw_deg
+from smile.sampling import MAX_SAMPLES, stride_at
 from smile.video import Sample, Video
 
 VIDEOS = Path(__file__).resolve().parents[2] / "../shared/data/videos"
@@ -136,7 +138,7 @@ def test_a_much_larger_face_takes_over() -> None:
     report = FaceReport()
     faces = list(align(samples([small] * 10 + [both] * 30), report))
     assert [face.stretch for face in faces] == [0] * 25 + [1] * 15
-    assert report.eye_distance_px == pytest.approx(26, abs=2) and report.faces_max == 2
+    assert faces[0].eye_distance_px == pytest.approx(26, abs=2) and report.faces_max == 2
 
 
 @pytest.mark.parametrize("gap", [1, BRIDGE_INSTANTS])
@@ -187,12 +189,10 @@ def test_small_faces_in_a_large_frame(scale: float | None, error: type[Exception
         frame = with_head(scale, 1300, 610, frame)
     report = FaceReport()
     faces = list(align(samples([frame] * 3), report))
-    if error is None:
+    assert len(faces) == (0 if error is NoFace else 3)
+    with nullcontext() if error is None else pytest.raises(error):
         report.check()
-        assert len(faces) == 3
-    else:
-        with pytest.raises(error):
-            report.check()
+        check_size(faces[0].eye_distance_px)
 
 
 def close_up(half: int) -> Picture:
@@ -203,13 +203,11 @@ def close_up(half: int) -> Picture:
 
 @pytest.mark.parametrize("half", [38, 32])
 def test_a_face_that_fills_the_frame(half: int) -> None:
-    """The detector sees none without a margin around it; the report says that the crop is cut."""
-    report = FaceReport()
-    (face,) = align(samples([close_up(half)]), report)
+    """The detector sees none without a margin around it."""
+    (face,) = align(samples([close_up(half)]), FaceReport())
     eyes = (HEAD_EYES - np.array(NOSE) + half) * 240 / half
     seen = eyes @ face.matrix[:, :2].T + face.matrix[:, 2]
     assert np.allclose(seen, [(24, 26), (72, 26)], atol=2.5)
-    assert report.frames_cut == 1
 
 
 def test_a_face_that_fills_the_frame_comes_before_one_behind_it() -> None:
@@ -218,9 +216,8 @@ def test_a_face_that_fills_the_frame_comes_before_one_behind_it() -> None:
     picture = np.hstack([close_up(30), np.full((480, 240, 3), 90, np.uint8)])
     picture[20 : 20 + behind.shape[0], 500 : 500 + behind.shape[1]] = behind
     report = FaceReport()
-    list(align(samples([picture]), report))
-    assert report.faces_max == 2
-    assert report.eye_distance_px > 200
+    (face,) = align(samples([picture]), report)
+    assert face.eye_distance_px > 200 and report.faces_max == 2
 
 
 @pytest.mark.parametrize("size", [(20, 3000), (16_000, 3), (1, 1)])
@@ -230,12 +227,37 @@ def test_strips_are_looked_at_without_harm(size: tuple[int, int]) -> None:
         assert landmarker.locate(np.full((*size, 3), 90, np.uint8)) is None
 
 
-def test_crops_beyond_the_frame_are_counted() -> None:
-    """A face at the border of the picture is aligned, and the report says that it is cut."""
-    for x, cut in ((-100, 1), (150, 0)):
-        report = FaceReport()
-        list(align(samples([with_head(1.5, x, 60)]), report))
-        assert (report.frames_with_face, report.frames_cut) == (1, cut)
+@pytest.mark.parametrize(
+    ("x", "y", "read", "cut"), [(150, 60, 1, 0), (150, -140, 1, 1), (150, -165, 0, 1), (-135, 60, 0, 1)]
+)
+def test_faces_that_the_edge_cuts(x: float, y: float, read: int, cut: int) -> None:
+    """One that lacks its forehead is aligned and counted; one that lacks an eye, or both, is not looked at."""
+    report = FaceReport()
+    faces = list(align(samples([with_head(1.5, x, y)]), report))
+    assert (len(faces), report.frames_with_face, report.instants_cut) == (read, read, cut)
+    if not read:
+        with pytest.raises(NoFace, match="cut off by the edge"):
+            report.check()
+
+
+def test_a_whole_face_comes_before_a_larger_one_that_is_cut() -> None:
+    """Also where the whole one comes later."""
+    cut = with_head(1.5, -135, 60)
+    both = with_head(1.0, 350, 200, cut)
+    report = FaceReport()
+    faces = list(align(samples([cut, *[both] * 3]), report))
+    assert [face.instants for face in faces] == [(1,), (2,), (3,)] and report.faces_max == 2
+    assert faces[0].eye_distance_px == pytest.approx(43, abs=3)
+
+
+def test_a_thinned_clip_is_counted_in_time() -> None:
+    """A face that leaves for the later half of a long clip was there for half of the time, in most of the samples."""
+    kept = [k for k in range(4 * MAX_SAMPLES) if k % stride_at(k) == 0]
+    picture = with_head(1.2, 150, 60)
+    report = FaceReport()
+    list(align((Sample((k,), k / 25, picture if k < 2 * MAX_SAMPLES else EMPTY) for k in kept), report))
+    assert report.frames_with_face == 0.75 * report.frames_seen
+    assert (report.instants_with_face, report.instants_seen) == (2 * MAX_SAMPLES, 4 * MAX_SAMPLES)
 
 
 def test_yaw_of_a_turned_head() -> None:

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from smile.alignment import CROP_PX, EYE_DISTANCE_PX, LEFT_EYE_PX
-from smile.faces import FaceReport, align, eye_centres
+from smile.faces import FaceReport, align
+from smile.pose import eye_centres
 from smile.regions import REGIONS
 from smile.video import Video
 from training.demo import astronaut, plan

@@ -6,8 +6,8 @@ import pytest
 from skimage.data import astronaut
 
 from smile import alignment
-from smile.faces import eye_centres
 from smile.landmarker import FaceLandmarker
+from smile.pose import eye_centres
 from training import stills
 
 FACE = np.ascontiguousarray(astronaut()[0:300, 80:380])
