@@ -9,6 +9,9 @@
 
 Whoever holds the job is its `owner`. Only the owner can end it, and only once: a worker that was given up for lost and
 comes back finds that it is not the owner any more.
+
+A full Redis refuses a script at its first write, and only where that may need memory. What is refused then begins with
+such a write; what must go on, because it keeps or ends a job that is held, begins with one that needs none.
 """
 
 import hashlib
@@ -77,9 +80,9 @@ BEAT = """
 -- KEYS: record, lease, the queue's own mark  ARGV: token, lease in ms, progress  Returns whether the job is held
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'state') == 'running' then
-  redis.call('HSET', KEYS[1], 'progress', ARGV[3])
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  redis.call('HSET', KEYS[1], 'progress', ARGV[3])
 end
 return 1
 """
@@ -100,8 +103,8 @@ FINISH = """
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 local state = redis.call('HGET', KEYS[1], 'state')
 if state ~= 'running' then return state == ARGV[2] and 1 or 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2], 'expires', ARGV[4], 'progress', ARGV[5], 'problem', ARGV[6])
 redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[1], 'state', ARGV[2], 'expires', ARGV[4], 'progress', ARGV[5], 'problem', ARGV[6])
 for i = 4, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 3], 'PX', ARGV[3]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('PEXPIRE', redis.call('HGET', KEYS[1], 'key'), ARGV[3])
