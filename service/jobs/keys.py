@@ -50,16 +50,22 @@ def everything(job_id: str) -> list[str]:
 
 
 SUBMIT = """
--- KEYS: record, clip, idempotency?  ARGV: id, seconds kept, clip, created, fingerprint, options
-if KEYS[3] then
-  local known = redis.call('GET', KEYS[3])
+-- KEYS: record, clip, the queue, the queue's own record, idempotency?
+-- ARGV: id, seconds kept, clip, created, fingerprint, options, room in the queue, its own record, its time in ms
+-- Returns the id of the job, which is another's where the key is known; nothing where there is no room
+if redis.call('EXISTS', KEYS[1]) == 1 then return ARGV[1] end -- the answer was lost
+if KEYS[5] then
+  local known = redis.call('GET', KEYS[5])
   if known and redis.call('EXISTS', 'smile:job:' .. known) == 1 then return known end
-  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])
 end
+if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[7]) then return nil end
+if KEYS[5] then redis.call('SET', KEYS[5], ARGV[1], 'EX', ARGV[2]) end
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[2])
 redis.call('HSET', KEYS[1], 'state', 'queued', 'created', ARGV[4], 'fingerprint', ARGV[5], 'options', ARGV[6],
-  'key', KEYS[3] or '', 'attempts', 0)
+  'key', KEYS[5] or '', 'attempts', 0)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[4], ARGV[8], 'EX', ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[9], ARGV[1])
 return ARGV[1]
 """
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import AbstractBackoff, ExponentialBackoff
@@ -51,8 +52,6 @@ def connect(url: str, retries: int) -> ArqRedis:
         pool,
         job_serializer=lambda job: json.dumps(job).encode(),
         job_deserializer=json.loads,
-        default_queue_name=keys.QUEUE,
-        expires_extra_ms=UNFINISHED_S * 1000,
     )
 
 
@@ -84,20 +83,22 @@ class RedisJobs:
                 raise Overloaded(RETRY_AFTER_S)
 
     async def submit(self, submission: Submission) -> Record:
-        """Recorded first, queued second: whoever breaks off between the two and asks again with its key mends it."""
-        fresh = uuid.uuid4().hex
-        touched = [keys.record(fresh), keys.clip(fresh)]
+        """Recorded and queued in one step: whoever breaks off and asks again with its key finds the job or makes it."""
+        fresh, created_s = uuid.uuid4().hex, time.time()
+        touched = [keys.record(fresh), keys.clip(fresh), keys.QUEUE, job_key_prefix + fresh]
         if submission.key:
             touched.append(keys.idempotency(submission.key))
         clip = await asyncio.to_thread(_read, submission.clip)
-        fields: list[str | float] = [time.time(), submission.fingerprint, submission.options.model_dump_json()]
+        queued_ms = int(created_s * 1000)
+        queued = serialize_job(keys.FUNCTION, (), {}, None, queued_ms, serializer=self._redis.job_serializer)
+        fields: list[str | float] = [created_s, submission.fingerprint, submission.options.model_dump_json()]
         with _mapped():
-            job_id = (await self._submit(touched, [fresh, UNFINISHED_S, clip, *fields])).decode()
-            record = await self.record(job_id)
-            if record.fingerprint != submission.fingerprint:
-                raise base.other_submission()
-            if record.state == "queued":
-                await self._redis.enqueue_job(keys.FUNCTION, _job_id=job_id)
+            kept = await self._submit(touched, [fresh, UNFINISHED_S, clip, *fields, self._room, queued, queued_ms])
+            if kept is None:
+                raise Overloaded(RETRY_AFTER_S)
+            record = await self.record(kept.decode())
+        if record.fingerprint != submission.fingerprint:
+            raise base.other_submission()
         return record
 
     async def record(self, job_id: str) -> Record:
