@@ -20,7 +20,7 @@ NOT_DONE = {
     **GONE,
     409: "`job_unfinished`, with Retry-After",
     422: f"{problems.OF_CLIPS}: what was wrong with the clip, as `/predict` says it; `invalid_parameter`",
-    500: "`internal_error`, `worker_lost`",
+    500: "`internal_error`, `worker_lost`; `backend_unavailable`, `storage_full`: the job failed by it, for good",
     504: "`timeout`: the job took too long",
 }
 

@@ -87,8 +87,15 @@ def _as_asked(seen: Seen, options: JobOptions) -> Seen:
 
 
 def failure(error: Exception, job_id: str) -> Problem:
-    """What to tell of work that failed; logs what is not the clip's fault."""
+    """What to tell of work that failed, which is final: 500 where `/predict` would say 503, that it passes.
+
+    Logs what is not the clip's fault.
+    """
     if not isinstance(error, (SmileError, problems.Refusal)):
         event = "backend failed" if isinstance(error, BackendError) else "unexpected error"
         log.error(event, exc_info=error, extra={"job": job_id})
-    return problems.of(error, job_id)
+    problem = problems.of(error, job_id)
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        final = HTTPStatus.INTERNAL_SERVER_ERROR
+        problem = problem.model_copy(update={"status": final.value, "title": final.phrase})
+    return problem

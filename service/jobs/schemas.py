@@ -26,4 +26,6 @@ class Job(BaseModel):
     expires: datetime | None = Field(description="until when a job that has ended, and what came of it, is kept")
     film: FilmFormat | None = Field(default=None, description="the film that was asked for")
     network: Networks = Field(default="fdin", description="what reads the clip")
-    problem: Problem | None = Field(description="of a failed job: what /predict would have answered")
+    problem: Problem | None = Field(
+        description="of a failed job: what /predict would have answered, 500 in place of 503"
+    )

@@ -231,11 +231,14 @@ def test_full_disk(client: httpx.Client, demo: bytes, monkeypatch: pytest.Monkey
 
 
 def test_disk_full_of_results(client: httpx.Client, demo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job whose results cannot be kept fails, and says so."""
+    """A job whose results cannot be kept fails, and says so: for good, not as what passes."""
     clip = [tempfile.TemporaryFile()]
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: clip.pop() if clip else _full())
-    problem = until(client, submit(client, demo, film="mp4").headers["location"], ended)["problem"]
-    assert (problem["status"], problem["code"]) == (503, "storage_full")
+    path = submit(client, demo, film="mp4").headers["location"]
+    problem = until(client, path, ended)["problem"]
+    assert (problem["status"], problem["code"], problem["title"]) == (500, "storage_full", "Internal Server Error")
+    result = client.get(f"{path}/result")
+    assert (result.status_code, result.json()["code"]) == (500, "storage_full")
 
 
 def test_nothing_is_left_when_the_service_stops(long_clip: bytes, clip_folder: Path) -> None:
