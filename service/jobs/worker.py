@@ -117,6 +117,7 @@ class ClipWorker:
                     HTTPStatus.INTERNAL_SERVER_ERROR, "worker_lost", "The clip was given up: workers stopped on it."
                 )
             asked = JobOptions.model_validate_json(options)
+            attempt.progress = asked.progress()
             _, outputs = await run(
                 self._pipeline, io.BytesIO(clip), asked, attempt.job_id, attempt.progress, settings.job_deadline_s
             )

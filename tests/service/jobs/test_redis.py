@@ -1,10 +1,12 @@
 """Jobs over a real Redis: workers that are killed, stopped and paused, a Redis that goes and comes back."""
 
+import json
 import signal
 import time
 from collections.abc import Callable
 
 from service.jobs import keys
+from service.jobs.base import READING_SHARE
 from tests.service.conftest import Serve, post
 from tests.service.jobs.conftest import Redis, Worker, at_work, ended, submit, until
 
@@ -71,7 +73,7 @@ def test_worker_that_is_stopped_gives_its_job_back(
 def test_job_waits_for_a_model_server(
     gateway: Serve, redis_server: Redis, start_worker: StartWorker, demo: bytes
 ) -> None:
-    """A worker whose Triton is away gives the job back; one that can do it does it."""
+    """A worker whose Triton is away gives the job back; one that can do it does it, and reading is not all of it."""
     client = gateway(jobs=redis_server.url)
     stranded = start_worker(backend="triton", triton_url="127.0.0.1:1", job_lease_s=1)
     path = submit(client, demo, film="webm").headers["location"]
@@ -80,6 +82,8 @@ def test_job_waits_for_a_model_server(
     start_worker()
     done = until(client, path, ended)
     assert (done["state"], done["attempts"]) == ("done", 1)
+    told = json.loads(redis_server.client().hget(keys.record(done["id"]), "progress"))
+    assert told["fraction"] == READING_SHARE
     film = client.get(f"{path}/film")
     assert film.headers["content-type"] == "video/webm" and film.content.startswith(b"\x1aE\xdf\xa3")
 
