@@ -31,6 +31,9 @@ class Metrics:
             registry=self.registry,
         )
         self._frames = Counter("smile_frames", "Frames decoded, and instants used", ["kind"], registry=self.registry)
+        self._jobs = Counter(
+            "smile_jobs", "Jobs that ended in this process, by problem code", ["code"], registry=self.registry
+        )
         Gauge(
             "smile_clips_inside",
             "Clips in work or waiting while their client waits too; those of jobs are not counted",
@@ -46,6 +49,9 @@ class Metrics:
             self._stages.labels(stage).inc(max(0.0, seconds))
         self._frames.labels("decoded").inc(reading.decoding.frames_decoded)
         self._frames.labels("used").inc(reading.frames_used)
+
+    def job(self, code: str) -> None:
+        self._jobs.labels(code).inc()
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -141,6 +141,7 @@ class InProcessJobs:
         except Exception as error:
             entry.problem = failure(error, entry.id)
             entry.state = "failed"
+        self._metrics.job(entry.problem.code if entry.problem else "")
         entry.ended = time.perf_counter()
         entry.expires_s = time.time() + self._results_s
         asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)

@@ -37,6 +37,7 @@ def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes) -> None:
     done = until(client, accepted.headers["location"], ended)
     assert (done["state"], done["fraction"], done["remaining_s"], done["attempts"]) == ("done", 1.0, 0.0, 1)
     assert done["frames_per_second"] > 0 and done["expires"] > done["created"]
+    assert 'smile_jobs_total{code=""}' in client.get("/metrics").text
     answer = client.get(f"/jobs/{job['id']}/result").json()
     direct = post(client, demo, top=3, explain=True).json()
     assert done["frames_decoded"] == direct["clip"]["frames_decoded"]
@@ -198,10 +199,11 @@ def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes,
 
 
 def test_deadline(gateway: Serve, demo: bytes) -> None:
-    """A job that takes longer than allowed fails, and says so."""
+    """A job that takes longer than allowed fails, says so, and is counted as such."""
     client = gateway(job_deadline_s=0.01)
     problem = until(client, submit(client, demo).headers["location"], ended)["problem"]
     assert (problem["status"], problem["code"]) == (504, "timeout")
+    assert 'smile_jobs_total{code="timeout"} 1.0' in client.get("/metrics").text
 
 
 @pytest.mark.parametrize("path", [UNKNOWN, f"{UNKNOWN}/result", f"{UNKNOWN}/figure", f"{UNKNOWN}/events"])
