@@ -5,6 +5,7 @@ CPU milliseconds are process time with one thread per stage, so they hold on a b
 The bound is cores / CPU seconds per decoded frame: what the machine could do if no core ever waited.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -35,12 +36,17 @@ PACKAGES = ("av", "mediapipe", "onnxruntime", "torch", "numpy", "opencv-python-h
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peak-memory-of"]:
-        return print(_peak_memory_mb(Path(sys.argv[2])))
-    if sys.argv[1:2] == ["--stages-of"]:
-        return print(json.dumps([_stages(Path(sys.argv[2]), once) for once in (stages.of_first, stages.of_siam)]))
-    if sys.argv[1:2] == ["--naive"]:
-        return print(json.dumps(_naive_seconds(Path(sys.argv[2]))))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure everything, or one figure.")
+    one = parser.add_mutually_exclusive_group()
+    for option in ("--peak-memory-of", "--stages-of", "--naive"):
+        one.add_argument(option, type=Path, metavar="CLIP")
+    options = parser.parse_args()
+    if options.peak_memory_of:
+        return print(_peak_memory_mb(options.peak_memory_of))
+    if options.stages_of:
+        return print(json.dumps([_stages(options.stages_of, once) for once in (stages.of_first, stages.of_siam)]))
+    if options.naive:
+        return print(json.dumps(_naive_seconds(options.naive)))
     with tempfile.TemporaryDirectory() as folder:
         results = {size: _measure(size, Path(folder)) for size in SIZES}
         longer = _extra_memory_mb(Path(folder))

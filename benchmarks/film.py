@@ -4,9 +4,9 @@ Wall time is what a user waits. CPU time, all threads counted, hardly moves on a
 all cores busy the two ratios agree.
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -60,7 +60,9 @@ async def _seconds(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
 
 
 def main() -> None:
-    size = sys.argv[1] if len(sys.argv) > 1 else SIZE
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("size", nargs="?", choices=SIZES, default=SIZE)
+    size = parser.parse_args().size
     with tempfile.TemporaryDirectory() as folder:
         clip = write(Path(folder) / "clip.mp4", size, SECONDS)
         numbers = asyncio.run(measure(clip))

@@ -3,9 +3,9 @@
 Prints memory, threads and file descriptors of the process after each hundred.
 """
 
+import argparse
 import os
 import socket
-import sys
 import threading
 import time
 from itertools import cycle, islice
@@ -21,7 +21,9 @@ ROUND = 100
 
 
 def main() -> None:
-    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("requests", nargs="?", type=int, default=400)
+    requests = parser.parse_args().requests
     server = uvicorn.Server(uvicorn.Config(create_app(), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

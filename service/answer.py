@@ -89,7 +89,7 @@ def _first(reading: Reading, traits: Sequence[schemas.Trait], top: int | None, s
 
 
 def _siam(reading: SiamReading, top: int | None) -> schemas.Siam:
-    return siam_answer.siam(reading, _interval(reading.age, reading.model.card.age_interval), top)
+    return siam_answer.siam(reading, interval_of(reading.age, reading.model.card.age_interval), top)
 
 
 def _age(reading: Reading, top: int | None) -> schemas.Age:
@@ -97,7 +97,7 @@ def _age(reading: Reading, top: int | None) -> schemas.Age:
     pairs, triplets, regions = _explained(reading.age_importance, years[0] - years[1:], "years", top)
     return schemas.Age(
         years=round(years[0], 2),
-        interval=_interval(years[0], reading.model.card.age_interval),
+        interval=interval_of(years[0], reading.model.card.age_interval),
         pairs=[schemas.AgePair(**pair) for pair in pairs],
         triplets=[schemas.Relation(**triplet) for triplet in triplets],
         region_effects=[schemas.AgeEffect(**region) for region in regions] if regions else None,
@@ -119,7 +119,7 @@ def _gender(reading: Reading, top: int | None) -> schemas.Gender:
     )
 
 
-def _interval(years: float, interval: AgeInterval | None) -> schemas.AgeInterval | None:
+def interval_of(years: float, interval: AgeInterval | None) -> schemas.AgeInterval | None:
     if interval is None:
         return None
     below, above = (np.interp(years, interval.ages, widths) for widths in (interval.below, interval.above))

@@ -2,10 +2,15 @@
 
 She smiles on the portrait: the clip takes her back to neutral, to a broad smile, and back again.
 
-    python -m training.demo     # writes demo/astronaut_smile.mp4 and docs/contact_sheet.jpg
+    python -m training.demo [--out DIR]     # writes demo/astronaut_smile.mp4 and docs/contact_sheet.jpg
+
+Those in the repository were made when lips were first thinned as they are drawn out. Landmarks have changed by
+hundredths of a pixel since, so another run gives other bytes.
 """
 
+import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,7 +25,7 @@ from training.motion import Still
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
 
-CLIP, SHEET = ROOT / "demo/astronaut_smile.mp4", ROOT / "docs/contact_sheet.jpg"
+CLIP, SHEET = "demo/astronaut_smile.mp4", "docs/contact_sheet.jpg"
 WINDOW = (2, 112, 232)
 """Head and shoulders in the 512x512 portrait: top, left, side."""
 SIDE_PX = 360
@@ -81,20 +86,24 @@ def contact_sheet(rows: list[tuple[str, SmilePlan]], still: Still) -> NDArray[np
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the demo clip and the contact sheet.")
+    parser.add_argument("--out", type=Path, default=ROOT)
+    out = parser.parse_args().out
+    clip, picture = out / CLIP, out / SHEET
+    for path in (clip, picture):
+        path.parent.mkdir(parents=True, exist_ok=True)
     still = astronaut()
-    CLIP.parent.mkdir(exist_ok=True)
     smile = plan(spontaneous=True, seed=SEED, rest_ratio=0.53, apex_ratio=0.77, blinks_s=(0.02,))
-    frames = write_clip(CLIP, (frame for _, frame in simulate_clip(still, smile, np.random.default_rng(SEED))), RATE_HZ)
-    print(f"{CLIP.relative_to(ROOT)}: {frames} frames, {CLIP.stat().st_size} bytes")
+    frames = write_clip(clip, (frame for _, frame in simulate_clip(still, smile, np.random.default_rng(SEED))), RATE_HZ)
+    print(f"{clip}: {frames} frames, {clip.stat().st_size} bytes")
     rows = [
         ("spontaneous", smile),
         ("posed", plan(spontaneous=False, seed=1, rest_ratio=0.53, apex_ratio=0.78, blinks_s=())),
         ("lopsided", plan(spontaneous=False, seed=12, rest_ratio=0.53, apex_ratio=0.74, blinks_s=())),
     ]
-    SHEET.parent.mkdir(exist_ok=True)
     sheet = contact_sheet(rows, still)
-    cv2.imwrite(str(SHEET), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    print(f"{SHEET.relative_to(ROOT)}: {sheet.shape[1]}x{sheet.shape[0]}, {SHEET.stat().st_size} bytes")
+    cv2.imwrite(str(picture), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    print(f"{picture}: {sheet.shape[1]}x{sheet.shape[0]}, {picture.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -245,7 +245,8 @@ def _siam(card: Card) -> str:
     return (
         "## SIAM (`network=siam`), the second network\n\n"
         f"Compact width, from scratch on {learned['stills']:,} training stills and {learned['smiles']['train']} "
-        "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above.\n"
+        "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above. Its intervals "
+        "are from what the float32 network says of the calibration smiles alone.\n"
         f"MAE less that of the first network on the same smiles: {with_interval(behind)} years. "
         f"Int8 minus float32: {with_interval(report['shipped_minus_float32']['mae'])} years. "
         f"Repository: {report['repository_bytes'] / 1e6:.1f} MB. Commit {provenance['commit']}.\n\n"

@@ -11,11 +11,12 @@ from networks import checkpoint
 from networks.backbone import Backbone
 from training import simulate as simulator
 from training import stills
+from training.portraits import Source
 from training.study_plan import Plan
 
 STILLS = stills.ARCHIVE
 HELD_OUT = ("validation", "calibration", "test")
-"""Parts of STILLS that the shipped backbone was not trained on: features of the others would be too good to be true."""
+"""Parts of its archive that the shipped backbone was not trained on: features of the others would be too good."""
 PORTRAIT_PX = 250
 FACE_AT = (222.0, 122.0)
 """(x, y) of the face in the 512x512 astronaut portrait of scikit-image (NASA, public domain)."""
@@ -31,18 +32,25 @@ class NoData(Exception):
 def simulate(stills: Path, out: Path, plan: Plan, jobs: int) -> None:
     """Make or finish the simulated set of a plan. Raises NoData."""
     if not stills.exists():
-        raise NoData(f"{stills} does not exist: name labelled stills with --stills, or a data set with --data")
+        raise NoData(f"{stills} does not exist: labelled stills are named by --stills or SMILE_STILLS, data by --data")
     arguments = ["--stills", str(stills), "--out", str(out), "--subjects", str(plan.subjects)]
     arguments += ["--clips", str(plan.clips), "--seed", str(plan.seed)]
     if plan.planted and plan.label:
         arguments += ["--planted", ",".join(plan.planted), "--label", plan.label]
-    if stills == STILLS:
-        arguments += ["--parts", *HELD_OUT]
-    _, options = simulator.parse(arguments)
     try:
+        _, options = simulator.parse([*arguments, *parts_of(stills)])
         simulator.simulate(stills, out, options, jobs)
     except ValueError as error:
         raise NoData(str(error)) from error
+
+
+def parts_of(stills: Path) -> list[str]:
+    """Options that leave out what the shipped backbone has seen, if any of the stills are from its archive.
+
+    Raises:
+        ValueError: nothing there is named as a labelled still.
+    """
+    return ["--parts", *HELD_OUT] if Source(stills).only(HELD_OUT) else []
 
 
 def portraits(folder: Path, plan: Plan) -> Path:

@@ -23,6 +23,11 @@ def _beside(left: float, right: float) -> bytes:
     return clips.clip_bytes(frames)
 
 
+def _away_for(count: int) -> bytes:
+    away = [clips.flat((90, 90, 90), (320, 320))] * count
+    return clips.clip_bytes([*clips.astronaut_frames(12), *away, *clips.astronaut_frames(25)])
+
+
 def _face_in_five_of_a_hundred() -> bytes:
     return clips.clip_bytes(clips.astronaut_frames(5) + [clips.flat((90, 90, 90), (320, 320))] * 95)
 
@@ -67,6 +72,8 @@ ANSWERED: dict[str, tuple[Callable[[], bytes], str]] = {
     "zero durations": (clips.zero_duration, "timestamps_repaired"),
     "equal timestamps": (clips.equal_timestamps, "timestamps_repaired"),
     "decreasing timestamps": (clips.decreasing_timestamps, "timestamps_repaired"),
+    "a face that goes away": (lambda: _away_for(8), "face_lost"),
+    "a face without its forehead": (lambda: clips.clip_bytes([f[96:] for f in clips.astronaut_frames(25)]), "face_cut"),
     "two faces": (lambda: _beside(1, 1 / 2), "several_faces"),
     "empty packets": (lambda: clips.empty_packets(30, (320, 320)), "damaged_packets"),
 }

@@ -105,7 +105,7 @@ def test_deadline(gateway: Serve, demo: bytes) -> None:
 
 
 def test_work_stops_when_the_client_leaves(gateway: Serve, demo: bytes) -> None:
-    """A client that goes away frees its place, and its clip is not read to the end."""
+    """A client that goes away frees its place, and what it sent is not counted as answered."""
     client = gateway(concurrency=1, queue=0)
     tail = f"\r\n--{BOUNDARY}--\r\n".encode()
     for _ in range(3):

@@ -142,7 +142,8 @@ def test_rows_light_up_their_links(read: Browser) -> None:
     read.press(TAB, ENTER)
     kept = read.run(lit)
     assert kept != before
-    assert read.run("return document.querySelector('#pairs li:nth-child(2) button').getAttribute('aria-pressed')")
+    second = "document.querySelector('#pairs li:nth-child(2) button')"
+    assert read.run(f"return {second}.getAttribute('aria-pressed')") == "true"
     read.hover("#result-title")
     read.run("document.activeElement.blur()")
     assert read.run(lit) == kept

@@ -112,14 +112,11 @@ def test_gender_can_be_switched_off(gateway: Serve, demo: bytes) -> None:
 
 
 @pytest.mark.skipif(not VIDEOS.exists(), reason="needs the shared clips")
-def test_one_smile_in_four_files(gateway: Serve, model_repository: Path) -> None:
-    """H.264, a rotation flag, MJPEG and live VP8 of one smile: the same course, nearly one age by seeded graphs."""
-    client = gateway(model_repository=model_repository)
+def test_one_smile_in_four_files(client: httpx.Client) -> None:
+    """H.264, a rotation flag, MJPEG and live VP8 of one smile: the same course."""
     answers = [post(client, (VIDEOS / name).read_bytes()).json() for name in SAME_SMILE]
     apexes = [answer["clip"]["smile"]["apex_s"] for answer in answers]
     assert max(apexes) - min(apexes) < 0.3
-    ages = [answer["age"]["years"] for answer in answers]
-    assert max(ages) - min(ages) < 1
 
 
 @pytest.mark.skipif(not VIDEOS.exists(), reason="needs the shared clips")

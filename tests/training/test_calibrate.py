@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import answer
 from smile.card import AgeInterval, Card
 from training.calibrate import age_interval, bounds, covers, temperature
 
@@ -52,10 +53,12 @@ def test_too_few_people_are_refused() -> None:
 
 
 def test_bounds_are_those_of_the_service() -> None:
-    """Between knots the half widths are linear, and nobody is younger than nothing."""
+    """Between knots the half widths are linear, and nobody is younger than nothing; so the service answers."""
     interval = AgeInterval(0.9, (10.0, 20.0), (12.0, 4.0), (2.0, 6.0))
     low, high = bounds(interval, np.array([10.0, 15.0, 30.0]))
     assert low.tolist() == [0.0, 7.0, 26.0] and high.tolist() == [12.0, 19.0, 36.0]
+    served = [answer.interval_of(years, interval) for years in (10.0, 15.0, 30.0)]
+    assert [(one.low, one.high) for one in served if one] == list(zip(low, high, strict=True))
 
 
 def test_temperature_undoes_overconfidence() -> None:

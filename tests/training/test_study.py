@@ -15,7 +15,17 @@ from networks.config import ABLATIONS, TRAITS
 from service.cli.main import main as smile
 from smile.card import Card
 from tests.training import planted_features
-from training import datasets, feature_store, features, predictions, run_config, study, study_release
+from training import (
+    datasets,
+    feature_store,
+    features,
+    predictions,
+    run_config,
+    stills,
+    study,
+    study_data,
+    study_release,
+)
 from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.optimisation import Optimisation
@@ -119,15 +129,26 @@ def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:
 
 
 def test_the_papers_plan_is_the_configuration_of_that_name(tmp_path: Path) -> None:
-    """The first run of --plan paper is training/configs/paper.yaml, the same folder aside; a seed goes to every run."""
+    """The first run of --plan paper is training/configs/paper.yaml, on the folds of that study, the output aside; a
+    seed goes to every run."""
     written = run_config.read(ROOT / "training/configs/paper.yaml")
     places = {name: Path(getattr(written, name)) for name in ("data", "backbone", "cache")}
-    planned = study.Study(PAPER, tmp_path / "paper", stills=tmp_path, **places)
+    planned = study.Study(PAPER, tmp_path / "study-paper", stills=tmp_path, **places)
     first = planned.configs()[0]
-    assert replace(first, split=written.split, out=written.out) == written
+    assert replace(first, split=f"runs/{Path(first.split).relative_to(tmp_path)}", out=written.out) == written
     assert len(planned.configs()) == 120
     plan = chosen_plan(parser("study", "").parse_args(["--plan", "paper", "--seed", "7", "--epochs", "3"]))
     assert plan == replace(PAPER, seed=7, optimisation=replace(PAPER.optimisation, epochs=3))
+
+
+@pytest.mark.skipif(not stills.ARCHIVE.exists(), reason="the labelled stills lie beside the checkout")
+def test_stills_that_the_backbone_knows_are_left_out(tmp_path: Path) -> None:
+    """Whatever their archive is called; others are taken as they are."""
+    (tmp_path / "elsewhere.zip").symlink_to(stills.ARCHIVE)
+    assert study_data.parts_of(tmp_path / "elsewhere.zip") == ["--parts", *study_data.HELD_OUT]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/35_1_anna.jpg").touch()
+    assert study_data.parts_of(tmp_path / "own") == []
 
 
 def test_the_papers_plan_wants_the_papers_backbone() -> None:
