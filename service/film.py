@@ -78,7 +78,7 @@ async def read_and_film(
         write = partial(
             drawing.write, recording, scene, out, format, frame_width=frame_width, cancelled=cancelled.is_set
         )
-        await pipeline.run(write, cancelled)
+        await pipeline.run(write, cancelled.set)
         return reading
 
 

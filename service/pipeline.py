@@ -1,7 +1,6 @@
 """Clips on the threads of one process; `service.reader` has the way of the data through one of them."""
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -52,7 +51,7 @@ class Pipeline:
         Raises:
             SmileError: the clip cannot be answered.
             BackendError: the graphs cannot be executed.
-            CancelledError: the task was cancelled; the work stops within one block.
+            CancelledError: the task was cancelled; the work stops within one block, and waits for no graph.
         """
         executor = Executor(self._backend, asyncio.get_running_loop())
         model = await self._backend.model()
@@ -70,7 +69,7 @@ class Pipeline:
             recording=recording,
             progress=progress,
         )
-        return await self.run(partial(reader.read, clip), reader.cancelled)
+        return await self.run(partial(reader.read, clip), executor.cancel)
 
     async def read_by(
         self,
@@ -105,15 +104,15 @@ class Pipeline:
             picture=picture,
             progress=progress,
         )
-        return await self.run(partial(reader.read_siam, clip), reader.cancelled)
+        return await self.run(partial(reader.read_siam, clip), executor.cancel)
 
-    async def run(self, work: Callable[[], Result], cancelled: threading.Event) -> Result:
-        """Do some work on a thread of the pipeline; where the task is cancelled, set `cancelled` and await its end."""
+    async def run(self, work: Callable[[], Result], cancel: Callable[[], None]) -> Result:
+        """Do some work on a thread of the pipeline; where the task is cancelled, call `cancel` and await its end."""
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            cancelled.set()
+            cancel()
             await asyncio.gather(running, return_exceptions=True)
             raise
 

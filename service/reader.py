@@ -6,7 +6,6 @@ Decoding runs one thread ahead of alignment, and blocks of faces are in the back
 aligned. Nothing that is kept grows with the length of the clip.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -45,8 +44,8 @@ class Reader:
     Attributes:
         model: the first network's, or SIAM's where that alone reads.
         siam: None leaves SIAM out.
+        executor: once it is cancelled, the work stops within one block.
         masks: (M, 9) float32, see MASKS.
-        cancelled: once set, the work stops within one block.
     """
 
     model: Model
@@ -58,7 +57,6 @@ class Reader:
     picture: bool = False
     recording: Recording | None = None
     progress: Progress | None = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def read(self, clip: BinaryIO) -> Reading:
         stretch, seen = self._follow(clip, self._through_backbone, keep_crops=self.picture)
@@ -90,7 +88,7 @@ class Reader:
                 self.progress.follow(video.info, video.report)
             watch = self.recording.watch if self.recording else None
             with (
-                ahead(video.samples(watch), DECODED_AHEAD, self.cancelled) as samples,
+                ahead(video.samples(watch), DECODED_AHEAD, self.executor.cancelled) as samples,
                 closing(align(samples, report, patches=self._patches)) as aligned,
             ):
                 faces = _Timed(aligned)

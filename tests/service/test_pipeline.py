@@ -17,7 +17,7 @@ from smile.card import Card
 from smile.decoding import Limits
 from smile.regions import PAIRS, REGIONS
 from smile.sampling import FRAME_RATE_HZ
-from smile.tensors import BACKBONE, MASK_COUNTS, REGION_FEATURES, Graph
+from smile.tensors import BACKBONE, MASK_COUNTS, REGION_FEATURES, RELATIONS, Graph
 from tests.clips import astronaut_frames, clip_bytes
 
 
@@ -112,6 +112,36 @@ async def test_cancelling_stops_within_the_blocks_in_flight(swaying: list[NDArra
     assert sent <= 1 + BLOCKS_IN_FLIGHT
     await asyncio.sleep(0.1)
     assert len(backend.calls) == sent
+    await pipeline.close()
+
+
+@pytest.mark.parametrize(("asked", "calls"), [(BACKBONE, BLOCKS_IN_FLIGHT), (RELATIONS, 1)], ids=["blocks", "sequence"])
+async def test_cancelling_waits_for_no_answer(swaying: list[NDArray[np.uint8]], asked: Graph, calls: int) -> None:
+    """A backend that keeps silent holds nobody up: its calls are cancelled, and the thread takes the next clip."""
+    waiting, all_wait = 0, asyncio.Event()
+
+    class SilentBackend(FunctionBackend):
+        async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
+            nonlocal waiting
+            if graph is asked and not all_wait.is_set():
+                waiting += 1
+                if waiting == calls:
+                    all_wait.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    waiting -= 1
+            return await super().run(graph, inputs)
+
+    pipeline = Pipeline(SilentBackend(), Limits(), concurrency=1)
+    clip = clip_bytes(swaying * 3)
+    task = asyncio.create_task(pipeline.read(io.BytesIO(clip)))
+    await all_wait.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not waiting
+    assert (await pipeline.read(io.BytesIO(clip))).frames_used == 135
     await pipeline.close()
 
 
