@@ -60,8 +60,8 @@ class Recorder:
     async def model(self, network: Network = "fdin") -> Model:
         return await self._backend.model(network)
 
-    async def ready(self) -> bool:
-        return await self._backend.ready()
+    async def ready(self) -> None:
+        await self._backend.ready()
 
     async def close(self) -> None:
         await self._backend.close()

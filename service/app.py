@@ -16,7 +16,6 @@ import smile
 from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
-from service.backends.base import BackendUnavailable
 from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
 from service.middleware import LingeringClose, RequestScope, StartReport, UploadGuard, path_of
@@ -75,8 +74,7 @@ async def live() -> schemas.Health:
     responses=problems.documented({503: "`backend_unavailable`"}),
 )
 async def ready(service: Served) -> schemas.Health:
-    if not await service.backend.ready():
-        raise BackendUnavailable("not ready")
+    await service.readiness.check()
     return schemas.Health(status="ok")
 
 

@@ -32,7 +32,6 @@ _CLIP_STATUS = {
 }
 OF_CLIPS = ", ".join(f"`{error.code}`" for error in _CLIP_STATUS)
 """For `documented`: what is refused about a clip."""
-_BACKEND_AWAY = "The model server cannot be reached or does not fit this gateway. Try again later."
 UNEXPECTED = "Something went wrong here. It has been logged."
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 CLIENT_GONE = 499
@@ -88,7 +87,7 @@ def of(error: Exception, request_id: str) -> Problem:
     if is_disk_full(error):
         return of(no_space(), request_id)
     if isinstance(error, BackendError):
-        return _body(request_id, HTTPStatus.SERVICE_UNAVAILABLE, "backend_unavailable", _BACKEND_AWAY)
+        return of(backend_away(), request_id)
     return _body(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", UNEXPECTED)
 
 
@@ -97,6 +96,15 @@ def no_space() -> Refusal:
         HTTPStatus.SERVICE_UNAVAILABLE,
         "storage_full",
         "There is no room to keep the clip for now. Try again later.",
+        {"Retry-After": "5"},
+    )
+
+
+def backend_away() -> Refusal:
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "backend_unavailable",
+        "The model server cannot be reached or does not fit this gateway. Try again later.",
         {"Retry-After": "5"},
     )
 
@@ -166,13 +174,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(BackendError)
     async def _backend(request: Request, error: BackendError) -> JSONResponse:
         log.error("backend failed", exc_info=error, extra={"request_id": request_id(request)})
-        return problem(
-            request_id(request),
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "backend_unavailable",
-            _BACKEND_AWAY,
-            {"Retry-After": "5"},
-        )
+        return await _http(request, backend_away())
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

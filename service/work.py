@@ -12,6 +12,7 @@ from service import answer, problems, schemas
 from service.admission import Gate
 from service.backends.base import Backend, BackendError, NotServed
 from service.pipeline import Pipeline
+from service.readiness import Readiness
 from service.reading import Seen
 from service.settings import Settings
 
@@ -24,6 +25,7 @@ class Service:
     def __init__(self, settings: Settings, backend: Backend) -> None:
         self.settings = settings
         self.backend = backend
+        self.readiness = Readiness(backend)
         self.pipeline = Pipeline(backend, settings.limits, settings.concurrency)
 
 

@@ -79,8 +79,8 @@ class Backend(Protocol):
     async def model(self, network: Network = "fdin") -> Model:
         """What is loaded. Raises BackendUnavailable, ContractMismatch, NotServed."""
 
-    async def ready(self) -> bool:
-        """Whether a request would be answered now."""
+    async def ready(self) -> None:
+        """Returns where a request would be answered now. Raises BackendError, with the reason, where it would not."""
 
     async def close(self) -> None:
         """Release everything."""

@@ -57,8 +57,8 @@ class InProcessBackend:
         except KeyError:
             raise NotServed(f"no graphs of {network} in the model repository") from None
 
-    async def ready(self) -> bool:
-        return True
+    async def ready(self) -> None:
+        """What was loaded stays loaded."""
 
     async def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

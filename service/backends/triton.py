@@ -13,6 +13,8 @@ from service.backends.base import NETWORKS, Arrays, BackendError, BackendUnavail
 from smile.tensors import GRAPHS, Graph
 
 CALL_TIMEOUT_S = 30.0
+CARD_TIMEOUT_S = 5.0
+"""For what is answered without a graph, on a busy machine too."""
 READY_TIMEOUT_S = 2.0
 CHANNEL = [
     ("grpc.max_send_message_length", -1),
@@ -38,50 +40,40 @@ def _mapped() -> Iterator[None]:
 
 
 class TritonBackend:
-    """One gRPC channel. The contract is checked at first contact and again after the server was away."""
+    """One gRPC channel. Nothing is kept: the server may be replaced at any time, so that cards are read and contracts
+    checked for every clip and every probe, which takes milliseconds."""
 
     def __init__(self, url: str) -> None:
         """`url` is host:port. Does not connect yet: the gateway may be started before the server."""
         self._client = triton.InferenceServerClient(url, channel_args=CHANNEL)
-        self._models: dict[Network, Model] = {}
 
     async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
         feeds = [_feed(tensor.name, inputs[tensor.name]) for tensor in graph.inputs]
         wanted = [triton.InferRequestedOutput(tensor.name) for tensor in graph.outputs]
-        try:
-            with _mapped():
-                result = await self._client.infer(graph.name, feeds, outputs=wanted, client_timeout=CALL_TIMEOUT_S)
-        except BackendUnavailable:
-            self._models.clear()
-            raise
+        with _mapped():
+            result = await self._client.infer(graph.name, feeds, outputs=wanted, client_timeout=CALL_TIMEOUT_S)
         return {tensor.name: result.as_numpy(tensor.name) for tensor in graph.outputs}
 
     async def model(self, network: Network = "fdin") -> Model:
-        if network not in self._models:
-            frames, sequence = NETWORKS[network]
-            with _mapped():
-                card = checked_card(network, await self._parameters(frames), await self._parameters(sequence))
-                metadata = await self._client.get_model_metadata(sequence.name, client_timeout=READY_TIMEOUT_S)
-            self._models[network] = Model(card, max(metadata.versions, key=int), "triton", network)
-        return self._models[network]
+        frames, sequence = NETWORKS[network]
+        with _mapped():
+            card = checked_card(network, await self._parameters(frames), await self._parameters(sequence))
+            metadata = await self._client.get_model_metadata(sequence.name, client_timeout=CARD_TIMEOUT_S)
+        return Model(card, max(metadata.versions, key=int), "triton", network)
 
-    async def ready(self) -> bool:
-        try:
+    async def ready(self) -> None:
+        for graph in GRAPHS:
             with _mapped():
-                for graph in GRAPHS:
-                    if not await self._client.is_model_ready(graph.name, client_timeout=READY_TIMEOUT_S):
-                        return False
-            await self.model()
-        except BackendError:
-            self._models.clear()
-            return False
-        return True
+                is_ready = await self._client.is_model_ready(graph.name, client_timeout=READY_TIMEOUT_S)
+            if not is_ready:
+                raise BackendUnavailable(f"Triton has {graph.name} not ready")
+        await self.model()
 
     async def close(self) -> None:
         await self._client.close()
 
     async def _parameters(self, graph: Graph) -> dict[str, str]:
-        response = await self._client.get_model_config(graph.name, client_timeout=READY_TIMEOUT_S)
+        response = await self._client.get_model_config(graph.name, client_timeout=CARD_TIMEOUT_S)
         return {key: value.string_value for key, value in response.config.parameters.items()}
 
 

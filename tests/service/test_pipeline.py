@@ -49,8 +49,8 @@ class FunctionBackend:
     async def model(self) -> Model:
         return Model(Card("function", None, "none", FRAME_RATE_HZ), "1", "function")
 
-    async def ready(self) -> bool:
-        return True
+    async def ready(self) -> None:
+        return None
 
     async def close(self) -> None:
         return None

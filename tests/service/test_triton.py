@@ -1,6 +1,8 @@
 """The whole path through the real Triton server, on the model repository that ships."""
 
 import json
+import logging
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 from service.settings import Settings
+from smile.card import METADATA_FINGERPRINT
+from smile.tensors import GRAPHS, RELATIONS
 from tests.service.conftest import Serve, post
 from tests.service.triton_server import TritonServer
 
@@ -89,3 +93,70 @@ def test_server_away_and_back(tmp_path: Path, gateway: Serve, demo: bytes) -> No
         assert post(through, demo).status_code == 200
     finally:
         server.kill()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """The first network alone."""
+    for graph in GRAPHS:
+        shutil.copytree(Settings().model_repository / graph.name, tmp_path / "repository" / graph.name)
+    return tmp_path / "repository"
+
+
+def _replaced(repository: Path, old: str, new: str) -> None:
+    """Another text in config.pbtxt, as a release of another one has it."""
+    for graph in GRAPHS:
+        config = repository / graph.name / "config.pbtxt"
+        config.write_text(config.read_text().replace(old, new))
+
+
+def test_server_that_is_replaced_between_two_calls(
+    repository: Path, tmp_path: Path, gateway: Serve, demo: bytes
+) -> None:
+    """Answers and card are of the release that is served now, although the gateway never saw the server away."""
+    with TritonServer(repository, tmp_path / "log.txt") as server:
+        through = gateway(backend="triton", triton_url=server.url)
+        name = through.get("/model").json()["name"]
+        server.stop()
+        _replaced(repository, name, "the-next-one")
+        _start(server, through)
+        assert post(through, demo).json()["model"]["name"] == "the-next-one"
+        assert through.get("/model").json()["name"] == "the-next-one"
+
+
+def test_why_it_is_not_ready_is_for_the_log(
+    repository: Path, tmp_path: Path, gateway: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each reason, however often it is asked, without a trace; clients are told no more than that."""
+    caplog.set_level(logging.INFO, "service")
+    server = TritonServer(repository, tmp_path / "log.txt")
+    through = gateway(backend="triton", triton_url=server.url)
+    for _ in range(2):
+        assert through.get("/health/ready").status_code == 503
+    config = repository / RELATIONS.name / "config.pbtxt"
+    ours = config.read_text()
+    config.write_text(ours.replace(_fingerprint(ours), "0" * 16))
+    with server:
+        while "0" * 16 not in _reasons(caplog)[-1]:
+            refused = through.get("/health/ready")
+            assert (refused.status_code, refused.json()["code"]) == (503, "backend_unavailable")
+            assert "0" * 16 not in refused.text and "contract" not in refused.text
+        through.get("/health/ready")
+        server.stop()
+        config.write_text(ours)
+        _start(server, through)
+    assert not any(record.exc_info for record in caplog.records)
+    reasons = _reasons(caplog)
+    assert "Triton cannot be reached" in reasons[0]
+    assert [reason for reason in reasons if "relations was made for contract" in reason] == reasons[1:2]
+    assert reasons[-1] == "ready again"
+    assert all(reason != after for reason, after in zip(reasons, reasons[1:], strict=False))
+
+
+def _reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [record for record in caplog.records if record.name == "service.readiness"]
+    return [getattr(record, "reason", record.getMessage()) for record in said]
+
+
+def _fingerprint(config: str) -> str:
+    return config.split(f'key: "{METADATA_FINGERPRINT}" value {{ string_value: "')[1].split('"')[0]
