@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-from service.backends.base import Backend, ContractMismatch
+from service.backends.base import Backend, both_models
 from service.executor import Executor
 from service.progress import Progress
 from service.reader import Reader
@@ -54,10 +54,7 @@ class Pipeline:
             CancelledError: the task was cancelled; the work stops within one block, and waits for no graph.
         """
         executor = Executor(self._backend, asyncio.get_running_loop())
-        model = await self._backend.model()
-        other = await self._backend.model("siam") if siam else None
-        if other and other.card.frame_rate_hz != model.card.frame_rate_hz:
-            raise ContractMismatch("the two networks were trained at different frame rates; they cannot share a clip")
+        model, other = await both_models(self._backend) if siam else (await self._backend.model(), None)
         reader = Reader(
             model=model,
             siam=other,
@@ -84,7 +81,7 @@ class Pipeline:
         """Let a network read one clip: a Reading where the first one has a part in it. Otherwise as `read`.
 
         Raises:
-            NotServed: SIAM is not there.
+            NotServed: SIAM is not there, or cannot read a clip together with the first network.
         """
         if network == "siam":
             return await self._read_siam(clip, mirrored, picture, progress)

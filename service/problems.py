@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from service.admission import Overloaded
-from service.backends.base import BackendError
+from service.backends.base import BackendError, NotServed
 from service.schemas import Problem
 from smile import errors
 
@@ -86,6 +86,8 @@ def of(error: Exception, request_id: str) -> Problem:
         return _body(request_id, error.status_code, error.code, str(error.detail))
     if is_disk_full(error):
         return of(no_space(), request_id)
+    if isinstance(error, NotServed):
+        return of(_not_served(error), request_id)
     if isinstance(error, BackendError):
         return of(backend_away(), request_id)
     return _body(request_id, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", UNEXPECTED)
@@ -107,6 +109,10 @@ def backend_away() -> Refusal:
         "The model server cannot be reached or does not fit this gateway. Try again later.",
         {"Retry-After": "5"},
     )
+
+
+def _not_served(error: NotServed) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", f"network: not offered here: {error}")
 
 
 def client_gone() -> Refusal:
@@ -170,6 +176,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Overloaded)
     async def _overloaded(request: Request, error: Overloaded) -> JSONResponse:
         return overloaded(request_id(request), error)
+
+    @app.exception_handler(NotServed)
+    async def _network(request: Request, error: NotServed) -> JSONResponse:
+        return await _http(request, _not_served(error))
 
     @app.exception_handler(BackendError)
     async def _backend(request: Request, error: BackendError) -> JSONResponse:

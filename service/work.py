@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from service import answer, problems, schemas
 from service.admission import Gate
-from service.backends.base import Backend, BackendError, NotServed
+from service.backends.base import Backend, BackendError, both_models
 from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reading import Seen
@@ -98,8 +98,10 @@ async def _options(
     for name in asked:
         check_offered(service.settings, name, "traits")
     chosen = network_field or network or "fdin"
-    if chosen != "fdin":
-        await _check_siam(service.backend, chosen)
+    if chosen == "both":
+        await both_models(service.backend)
+    elif chosen == "siam":
+        await service.backend.model("siam")
     return Options(
         top=top_field or top or DEFAULT_TOP,
         traits=tuple(name for name in offered if name in asked),
@@ -113,13 +115,6 @@ async def _options(
 def _names(entries: list[str] | None) -> list[str]:
     """Repeated or separated by commas; none of an empty field, which counts as absent."""
     return [name.strip() for entry in entries or () for name in entry.split(",") if name.strip()]
-
-
-async def _check_siam(backend: Backend, chosen: schemas.Networks) -> None:
-    try:
-        await backend.model("siam")
-    except NotServed as error:
-        raise invalid(f"network: {chosen} is not offered here, since the model repository holds fdin alone") from error
 
 
 Asked = Annotated[Options, Depends(_options)]

@@ -3,7 +3,7 @@
     BackendError
     ├── BackendUnavailable     the server is away, starting, or broke off; trying again later may help
     ├── ContractMismatch       the graphs were made for another contract, or not for each other; nothing is served
-    └── NotServed              the model repository holds no graphs of this network
+    └── NotServed              not with this model repository, however often it is tried
 
 Exceptions of onnxruntime, tritonclient and grpc are mapped to these at the boundary, with `from`.
 """
@@ -33,7 +33,8 @@ class ContractMismatch(BackendError):
 
 
 class NotServed(BackendError):
-    """The model repository holds no graphs of this network."""
+    """The model repository holds no graphs of this network, or none that can be asked together. The message is for
+    clients too."""
 
 
 Network = Literal["fdin", "siam"]
@@ -84,6 +85,18 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Release everything."""
+
+
+async def both_models(backend: Backend) -> tuple[Model, Model]:
+    """The interpreter and SIAM, to read one clip together.
+
+    Raises:
+        NotServed: SIAM is not there, or was trained at another frame rate.
+    """
+    model, siam = await backend.model(), await backend.model("siam")
+    if siam.card.frame_rate_hz != model.card.frame_rate_hz:
+        raise NotServed("fdin and siam were trained at different frame rates and cannot share a clip")
+    return model, siam
 
 
 def checked_card(network: Network, of_frames: dict[str, str], of_sequences: dict[str, str]) -> Card:

@@ -9,7 +9,16 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from service.backends.base import NETWORKS, Arrays, BackendError, BackendUnavailable, Model, Network, checked_card
+from service.backends.base import (
+    NETWORKS,
+    Arrays,
+    BackendError,
+    BackendUnavailable,
+    Model,
+    Network,
+    NotServed,
+    checked_card,
+)
 from smile.tensors import GRAPHS, Graph
 
 CALL_TIMEOUT_S = 30.0
@@ -24,8 +33,12 @@ CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 """No limit on message size (a block's features pass gRPC's 4 MB); back within a second when the server is back."""
-_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "NOT_FOUND")
-"""gRPC statuses of a server that is away, starting, stopping, or has a model unloaded."""
+_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+"""gRPC statuses of a server that is away, starting, or stopping."""
+
+
+class _NotLoaded(BackendUnavailable):
+    """The server answers, without this model."""
 
 
 @contextmanager
@@ -34,8 +47,11 @@ def _mapped() -> Iterator[None]:
     try:
         yield
     except InferenceServerException as error:
-        if str(error.status()).removeprefix("StatusCode.") in _TRANSIENT:
-            raise BackendUnavailable("Triton cannot be reached or has the model not loaded") from error
+        status = str(error.status()).removeprefix("StatusCode.")
+        if status == "NOT_FOUND":
+            raise _NotLoaded("Triton has a model of the contract not loaded") from error
+        if status in _TRANSIENT:
+            raise BackendUnavailable("Triton cannot be reached") from error
         raise BackendError("Triton refused a request of the contract") from error
 
 
@@ -55,6 +71,15 @@ class TritonBackend:
         return {tensor.name: result.as_numpy(tensor.name) for tensor in graph.outputs}
 
     async def model(self, network: Network = "fdin") -> Model:
+        try:
+            return await self._loaded(network)
+        except _NotLoaded as error:
+            if network == "fdin":
+                raise
+            await self.ready()  # where the first network is loaded, the other one is not about to be
+            raise NotServed(f"no graphs of {network} are loaded") from error
+
+    async def _loaded(self, network: Network) -> Model:
         frames, sequence = NETWORKS[network]
         with _mapped():
             card = checked_card(network, await self._parameters(frames), await self._parameters(sequence))

@@ -56,7 +56,7 @@ class LocalPredictor:
         except SmileError as error:
             raise Refused(error.code, str(error)) from error
         except NotServed as error:
-            raise Usage(f"{wanted.network}: not offered here, since the model repository holds fdin alone") from error
+            raise Usage(f"{wanted.network}: not offered here: {error}") from error
         except BackendError as error:
             raise Unavailable(str(error)) from error
         except Refusal as error:

@@ -3,15 +3,19 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 
+from export.recard import recard
 from service.settings import Settings
-from smile.tensors import GRAPHS, SIAM_GRAPHS, SPATIAL_CELLS, siam_fingerprint
+from smile.card import METADATA_CARD, Card
+from smile.tensors import GRAPHS, SIAM_GRAPHS, SIAM_SEQUENCE, SPATIAL_CELLS, siam_fingerprint
 from tests.clips import astronaut_frames, clip_bytes
 from tests.service.conftest import Serve, post
 from tests.service.triton_server import TritonServer
@@ -87,8 +91,26 @@ def test_a_repository_without_it_says_so(gateway: Serve, model_repository: Path,
     assert post(client, demo, network="fdin").status_code == 200
     refused = post(client, demo, network="both")
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
+    assert refused.json()["detail"] == "network: not offered here: no graphs of siam in the model repository"
     assert client.get("/model").json()["siam"] is None
     assert post(client, demo, network="other").json()["code"] == "invalid_parameter"
+
+
+def test_networks_of_different_frame_rates_are_not_asked_together(
+    tmp_path: Path, gateway: Serve, model_repository: Path, demo: bytes
+) -> None:
+    """Each answers alone; both at once are refused before the clip is read, not told to come again."""
+    shutil.copytree(model_repository, tmp_path, dirs_exist_ok=True)
+    shipped = Settings().model_repository
+    metadata = onnx.load(shipped / SIAM_SEQUENCE.name / "1/model.onnx").metadata_props
+    card = Card.from_json({entry.key: entry.value for entry in metadata}[METADATA_CARD])
+    recard(shipped, tmp_path, SIAM_GRAPHS, replace(card, frame_rate_hz=2 * card.frame_rate_hz), version=1)
+    client = gateway(model_repository=tmp_path)
+    for network in ("fdin", "siam"):
+        assert post(client, demo, network=network).status_code == 200
+    refused = post(client, demo, network="both")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
+    assert "different frame rates" in refused.json()["detail"]
 
 
 def test_graphs_of_another_contract_are_refused(tmp_path: Path) -> None:

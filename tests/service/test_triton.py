@@ -113,10 +113,16 @@ def _replaced(repository: Path, old: str, new: str) -> None:
 def test_server_that_is_replaced_between_two_calls(
     repository: Path, tmp_path: Path, gateway: Serve, demo: bytes
 ) -> None:
-    """Answers and card are of the release that is served now, although the gateway never saw the server away."""
+    """Answers and card are of the release that is served now, although the gateway never saw the server away.
+
+    SIAM, which no release of it holds, is not asked for again later.
+    """
     with TritonServer(repository, tmp_path / "log.txt") as server:
         through = gateway(backend="triton", triton_url=server.url)
-        name = through.get("/model").json()["name"]
+        card = through.get("/model").json()
+        name = card["name"]
+        refused = post(through, demo, network="siam")
+        assert (card["siam"], refused.status_code, refused.json()["code"]) == (None, 422, "invalid_parameter")
         server.stop()
         _replaced(repository, name, "the-next-one")
         _start(server, through)
