@@ -62,11 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of untrained weights (default 0)")
     parser.add_argument("--width", choices=WIDTHS, default="compact", help="of untrained networks (default compact)")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: model_repository")
-    parser.add_argument("--version", type=int, help="instead of the next one")
+    parser.add_argument("--version", type=_version, help="instead of the next one, and newer than all others")
     parser.add_argument(
         "--calibration", type=Path, help=".npz or directory of aligned crops; default: a portrait, varied"
     )
     return parser
+
+
+def _version(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number above 0")
+    return int(text)
 
 
 def _crops(

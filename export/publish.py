@@ -21,10 +21,11 @@ def next_version(repository: Path, models: tuple[str, ...]) -> int:
 
 
 def refuse_published(repository: Path, model: str, version: int) -> None:
-    """Raises FileExistsError: the version is there already; published versions are never changed."""
-    target = repository / model / str(version)
-    if target.exists():
-        raise FileExistsError(f"{target} is already published")
+    """Raises FileExistsError: the version, or a newer one, is there already. Published versions are never changed, and
+    config.pbtxt has the card of the newest, which is served."""
+    newest = next_version(repository, (model,)) - 1
+    if version <= newest:
+        raise FileExistsError(f"{repository / model} holds version {newest}: publish a newer one")
 
 
 def publish(repository: Path, model: str, version: int, files: Mapping[str, bytes], config: str) -> Path:

@@ -20,7 +20,7 @@ def recard(source: Path, target: Path, graphs: Sequence[Graph], card: Card, *, v
 
     Raises:
         FileNotFoundError: `source` lacks a graph, or its newest version.
-        FileExistsError: `target` has this version.
+        FileExistsError: `target` has this version, or a newer one.
     """
     newest = str(next_version(source, tuple(graph.name for graph in graphs)) - 1)
     if newest == "0":

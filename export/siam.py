@@ -88,7 +88,7 @@ def export(
 
     Raises:
         ExportError: a check failed, and nothing was published.
-        FileExistsError: the version exists.
+        FileExistsError: the version, or a newer one, exists.
         ValueError: a network whose answers the graphs cannot carry.
     """
     card = release.card

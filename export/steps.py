@@ -71,7 +71,7 @@ def export(
 
     Raises:
         ExportError: a check failed, and nothing was published.
-        FileExistsError: the version exists.
+        FileExistsError: the version, or a newer one, exists.
     """
     card, backbone = release.card, release.backbone
     print("tracing")
@@ -96,7 +96,7 @@ def climb(
 
     Raises:
         ExportError: a check failed, and nothing was published.
-        FileExistsError: the version exists.
+        FileExistsError: the version, or a newer one, exists.
     """
     frames, sequences = candidate.graphs
     exact, joint = candidate.exact
@@ -120,7 +120,8 @@ def climb(
         print(f"  {name} against float32: {differences[name]}")
         gate.check(name, differences[name], candidate.limits)
 
-    version = version or next_version(repository, (frames.name, sequences.name))
+    if version is None:
+        version = next_version(repository, (frames.name, sequences.name))
     files = {triton.MODEL_FILE: candidate.lower["int8"], triton.FLOAT16_FILE: candidate.lower["float16"]}
     contents = {frames: files, sequences: {triton.MODEL_FILE: joint}}
     return Exported(version, publish_all(repository, version, contents, candidate.card), differences)
@@ -132,7 +133,7 @@ def publish_all(
     """Publish the files of each graph with its config.pbtxt; where they are.
 
     Raises:
-        FileExistsError: one of them has this version already, and nothing was published.
+        FileExistsError: one of them has this version, or a newer one, and nothing was published.
     """
     for graph in contents:
         refuse_published(repository, graph.name, version)

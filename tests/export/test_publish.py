@@ -4,6 +4,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from export.__main__ import main
 from export.publish import CONFIG_FILE, next_version, publish
 from export.steps import publish_all
 from smile.card import Card
@@ -37,6 +38,27 @@ def test_graphs_of_a_release_are_published_together_or_not_at_all(tmp_path: Path
     with pytest.raises(FileExistsError, match="relations"):
         publish_all(tmp_path, 5, contents, Card("new", None, "Apache-2.0", 25.0))
     assert not (tmp_path / BACKBONE.name).exists()
+
+
+def test_no_version_is_published_below_the_one_that_is_served(tmp_path: Path) -> None:
+    """Its card would stand in config.pbtxt beside the files of the newer one; of a pair neither is published."""
+    publish(tmp_path, "backbone", 5, FILES, "five")
+    with pytest.raises(FileExistsError, match="version 5"):
+        publish(tmp_path, "backbone", 3, FILES, "three")
+    assert sorted(path.name for path in (tmp_path / "backbone").iterdir()) == ["5", CONFIG_FILE]
+    assert (tmp_path / "backbone" / CONFIG_FILE).read_text() == "five"
+    contents = {graph: {"model.onnx": onnx.ModelProto()} for graph in (RELATIONS, BACKBONE)}
+    with pytest.raises(FileExistsError, match="backbone"):
+        publish_all(tmp_path, 4, contents, Card("new", None, "Apache-2.0", 25.0))
+    assert not (tmp_path / RELATIONS.name).exists()
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "two"])
+def test_versions_count_from_one(version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 is not taken for the next one."""
+    with pytest.raises(SystemExit):
+        main(["--untrained", "--repository", str(tmp_path), "--version", version])
+    assert "--version: a whole number above 0" in capsys.readouterr().err
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
