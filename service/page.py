@@ -8,6 +8,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.middleware import path_of
+
 FILES = Path(__file__).parent / "page"
 LLMS = Path(__file__).parent / "llms.txt"
 READ = ["GET", "HEAD"]
@@ -48,7 +50,7 @@ class BrowserPolicy:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        policy = _policy(scope["path"]) if scope["type"] == "http" else None
+        policy = _policy(path_of(scope)) if scope["type"] == "http" else None
         if policy is None:
             return await self._app(scope, receive, send)
 

@@ -24,6 +24,7 @@ IDEMPOTENCY = (
     "for as long as that is kept."
 )
 FILM = "Also make the film: of the first of `traits`, with `top` pairs; not with `network=siam`. Default: none."
+LOCATION = "Of the job, relative to the URL of the request."
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY)]
 
 router = APIRouter(prefix=PATH)
@@ -47,7 +48,9 @@ def _asked(
     summary="Leave a clip to be read, and come back for the answer",
     description="Takes the parameters of `/predict`. What that would refuse about the clip, the job fails by.",
     responses={
-        202: {"headers": {"Location": {"description": "of the job", "schema": {"type": "string"}}}},
+        202: {
+            "headers": {"Location": {"description": LOCATION, "schema": {"type": "string", "format": "uri-reference"}}}
+        },
         **PROBLEMS,
         **problems.documented(
             {
@@ -66,7 +69,7 @@ async def submit(
 ) -> Job:
     submission = await asyncio.to_thread(Submission.of, video.file, asked, idempotency_key)
     record = await jobs.submit(submission)
-    response.headers["Location"] = f"{PATH}/{record.id}"
+    response.headers["Location"] = f"{PATH.removeprefix('/')}/{record.id}"  # proxies may have taken off what is before
     return record.shown()
 
 

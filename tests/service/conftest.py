@@ -18,9 +18,19 @@ Serve = Callable[..., httpx.Client]
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of a gateway with these settings, which runs as long as the context."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+def serve(settings: Settings, root_path: str = "") -> Iterator[httpx.Client]:
+    """A client of a gateway with these settings, which runs as long as the context.
+
+    `root_path` is what a proxy has taken off the paths of requests.
+    """
+    config = uvicorn.Config(
+        create_app(settings),
+        port=0,
+        root_path=root_path,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=5,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()

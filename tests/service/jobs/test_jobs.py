@@ -33,7 +33,7 @@ def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes) -> None:
     """A job is accepted at once, tells how far it is, and ends with what /predict and /figure say."""
     accepted = submit(client, demo, top=3, explain=True)
     job = accepted.json()
-    assert (accepted.status_code, accepted.headers["location"]) == (202, f"/jobs/{job['id']}")
+    assert (accepted.status_code, accepted.headers["location"]) == (202, f"jobs/{job['id']}")
     done = until(client, accepted.headers["location"], ended)
     assert (done["state"], done["fraction"], done["remaining_s"], done["attempts"]) == ("done", 1.0, 0.0, 1)
     assert done["frames_per_second"] > 0 and done["expires"] > done["created"]
