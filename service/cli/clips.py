@@ -49,6 +49,8 @@ def find(arguments: Sequence[str]) -> list[Source]:
 
 
 def _sources(argument: str) -> Iterator[Source]:
+    if not argument:  # would be the current folder
+        raise Usage("an empty name: name a clip (with make: VIDEO=clip.mp4)")
     path = Path(argument)
     if argument == STANDARD_INPUT:
         if sys.stdin.isatty():

@@ -160,6 +160,8 @@ def _environment() -> dict[str, str]:
     [
         (["none.mp4"], Exit.USAGE, "no such file"),
         (["."], Exit.USAGE, "no clips"),
+        ([""], Exit.USAGE, "name a clip"),
+        ([str(DEMO), ""], Exit.USAGE, "name a clip"),
         ([str(DEMO), "--out", "results.xls"], Exit.USAGE, ".csv or .jsonl"),
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
