@@ -14,7 +14,7 @@ RUN /opt/venv/bin/python -m compileall -q smile service
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="smile-interpreter gateway" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0 AND LicenseRef-weights-non-commercial-research"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -25,6 +25,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY --from=build /app .
+COPY LICENSE MODEL_CARD.md ./
 COPY model_repository model_repository
 USER 10001:10001
 EXPOSE 8080
