@@ -25,7 +25,7 @@ from training.motion import Still
 from training.render import actor, simulate_clip, write_clip
 from training.smile_plan import SmilePlan, draw_plan
 
-CLIP, SHEET = "demo/astronaut_smile.mp4", "docs/contact_sheet.jpg"
+CLIP, SHEET = Path("demo/astronaut_smile.mp4"), Path("docs/contact_sheet.jpg")
 WINDOW = (2, 112, 232)
 """Head and shoulders in the 512x512 portrait: top, left, side."""
 SIDE_PX = 360

@@ -1,6 +1,7 @@
 """The real Triton server (docker/triton/serve.py) as a test starts and stops it."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -27,11 +28,17 @@ def prepare() -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Below those that the kernel gives to clients: one that asks before the server is there may be given its port."""
+    ports: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 12_000):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError("no port is free")
 
 
 class TritonServer:
