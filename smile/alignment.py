@@ -61,7 +61,8 @@ def share_inside(frame: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float
     crop = _corners(matrix, CROP_PX)[[0, 1, 3, 2]].astype(np.float32)
     whole = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     common, _ = cv2.intersectConvexConvex(crop, whole)
-    return common / float(cv2.contourArea(crop))
+    area = float(cv2.contourArea(crop))
+    return common / area if area > 0 else 0.0
 
 
 def _corners(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:

@@ -95,6 +95,7 @@ def test_share_inside() -> None:
     for shift, share in ((0, 1.0), (CROP_PX / 4, 0.75), (CROP_PX, 0.0)):
         matrix = similarity_of(LEFT_EYE_PX[0] - shift, LEFT_EYE_PX[1], EYE_DISTANCE_PX, 0.0)
         assert share_inside(frame, matrix) == pytest.approx(share, abs=1e-3)
+    assert share_inside(frame, similarity_of(*LEFT_EYE_PX, 1e-9, 0.0)) == 0.0
 
 
 def test_a_crop_of_itself_is_itself() -> None:
