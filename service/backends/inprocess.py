@@ -62,6 +62,7 @@ class InProcessBackend:
 
     async def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._sessions.clear()  # whoever still holds this object holds no graphs, 180 MB of them
 
     def _load(self, network: Network, repository: Path, device: Literal["cpu", "cuda"]) -> Model:
         graphs = NETWORKS[network]
