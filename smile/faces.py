@@ -124,14 +124,15 @@ def align(
     held: list[AlignedFace] = []
     with closing(FaceLandmarker()) as landmarker:
         for sample in samples:
-            landmarks = _readable(sample, landmarker.locate(sample.rgb), report)
+            landmarks = landmarker.locate(sample.rgb)
+            matrix = _matrix(sample, landmarks, report)
             report.faces_max = max(report.faces_max, landmarker.faces)
-            if landmarks is not None:
+            if landmarks is not None and matrix is not None:
                 if last is not None and landmarker.stretch == last.stretch:
                     report.frames_bridged += len(held)
                     yield from held
                 held.clear()
-                last = _aligned(sample, landmarks, landmarker.stretch, patches)
+                last = _aligned(sample, landmarks, matrix, landmarker.stretch, patches)
                 yield last
             elif last is None:
                 landmarker.forget()
@@ -143,8 +144,8 @@ def align(
                 landmarker.forget()
 
 
-def _readable(sample: Sample, face: Landmarks | None, report: FaceReport) -> Landmarks | None:
-    """The face where it can be read; what is seen of it is counted."""
+def _matrix(sample: Sample, face: Landmarks | None, report: FaceReport) -> NDArray[np.float64] | None:
+    """(2, 3), frame -> crop, where the face can be read; what is seen of it is counted."""
     instants = sum(map(stride_at, sample.instants))
     report.frames_seen += 1
     report.instants_seen += instants
@@ -157,11 +158,16 @@ def _readable(sample: Sample, face: Landmarks | None, report: FaceReport) -> Lan
         return None
     report.frames_with_face += 1
     report.instants_with_face += instants
-    return face
+    return matrix
 
 
-def _aligned(sample: Sample, landmarks: Landmarks, stretch: int, patches: frontal.Colours | None) -> AlignedFace:
-    matrix = alignment.similarity(*eye_centres(landmarks))
+def _aligned(
+    sample: Sample,
+    landmarks: Landmarks,
+    matrix: NDArray[np.float64],
+    stretch: int,
+    patches: frontal.Colours | None,
+) -> AlignedFace:
     crop = alignment.warp(sample.rgb, matrix)
     patch = frontal.cut(sample.rgb, landmarks, patches) if patches else None
     return AlignedFace(sample.instants, sample.time_s, crop, matrix, mouth_ratio(landmarks), False, stretch, patch)

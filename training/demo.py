@@ -4,8 +4,8 @@ She smiles on the portrait: the clip takes her back to neutral, to a broad smile
 
     python -m training.demo [--out DIR]     # writes demo/astronaut_smile.mp4 and docs/contact_sheet.jpg
 
-Those in the repository were made when lips were first thinned as they are drawn out. Landmarks have changed by
-hundredths of a pixel since, so another run gives other bytes.
+Those in the repository were made when lips were first thinned as they are drawn out. Code has changed since, so another
+run gives other bytes.
 """
 
 import argparse
