@@ -5,6 +5,7 @@ service aligns, under many small misalignments, lights, colours and noises.
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -57,8 +58,11 @@ def load_crops(path: Path, graph: Graph = BACKBONE) -> NDArray[np.uint8]:
             raise ValueError(f"{path}: the images differ in size")
         stack = np.stack(crops)
     else:
-        with np.load(path) as arrays:
-            stack = arrays[arrays.files[0]]
+        try:
+            with path.open("rb") as file, np.load(file) as arrays:
+                stack = arrays[arrays.files[0]]
+        except (TypeError, IndexError, BadZipFile) as error:
+            raise ValueError(f"{path} is no .npz with an array of crops") from error
     expected = graph.inputs[0].axes[1:]
     if stack.shape[1:] != expected or stack.dtype != np.uint8 or not len(stack):
         raise ValueError(f"{path} holds {stack.dtype} {stack.shape}, not uint8 (N, {', '.join(map(str, expected))})")

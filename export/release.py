@@ -38,7 +38,7 @@ def load(directory: Path) -> Release:
     try:
         card = Card.from_json((directory / CARD).read_text(encoding="utf-8"))
         relations = Relations(networks["age"], networks["gender"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise checkpoint.CheckpointError(f"{directory} is not a release: {error}") from error
     return Release(backbone, relations.eval(), card)
 

@@ -45,7 +45,7 @@ def load(directory: Path) -> SiamRelease:
     network = checkpoint.load_siam(directory / NETWORK)
     try:
         card = Card.from_json((directory / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise checkpoint.CheckpointError(f"{directory} is not a release: {error}") from error
     return SiamRelease(network, card)
 

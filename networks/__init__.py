@@ -1,4 +1,4 @@
-"""The networks of Kim & Ro in torch: definitions only, traceable as they stand.
+"""The networks of Kim & Ro and of Pei et al. (SIAM) in torch: definitions only, traceable as they stand.
 
 Shapes use the legend of smile.tensors.
 """

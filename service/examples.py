@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service import schemas
+from service.jobs.base import other_submission, unavailable, unknown
 from service.jobs.schemas import Job
 
 REQUEST_ID = "1f6d3a0c52f44c0ab0a1c1f0c7d0e9b2"
@@ -26,12 +27,12 @@ PROBLEMS = {
     "invalid_parameter": "traits: 'mood' is not offered here; choose from age, gender",
     "overloaded": "All places are taken. Try again in 3 s.",
     "backend_unavailable": "The model server cannot be reached or does not fit this gateway. Try again later.",
-    "job_not_found": "There is no such job here: it was deleted, or the time for which it is kept has passed.",
+    "job_not_found": unknown().detail,
     "no_film": "No film was asked for with this job: add `film=mp4`.",
     "no_drawing": "Another version of the service did this job and kept other things to draw. Send the clip again.",
     "job_unfinished": "The job is not done yet.",
-    "idempotency_conflict": "This Idempotency-Key was used for another clip or other parameters. Take a new key.",
-    "jobs_unavailable": "The queue of jobs cannot be reached. Nothing is lost; try again later.",
+    "idempotency_conflict": other_submission().detail,
+    "jobs_unavailable": unavailable().detail,
     "storage_full": "There is no room to keep the clip for now. Try again later.",
     "worker_lost": "The clip was given up: workers stopped on it.",
     "internal_error": "Something went wrong here. It has been logged.",
@@ -82,7 +83,7 @@ PREDICTION = schemas.Prediction.model_validate(
             "warnings": [
                 {
                     "code": "several_faces",
-                    "message": "Up to 2 faces were seen at once. The largest was followed.",
+                    "message": "Up to 2 faces were seen at once. The one largest at first was followed.",
                 }
             ],
         },

@@ -57,8 +57,7 @@ PROBLEMS = problems.documented(
         408: "`timeout`: the upload stopped arriving",
         413: "`upload_too_large`",
         415: "`unsupported_media_type`: not multipart/form-data",
-        422: "`unreadable_video`, `video_too_long`, `frame_too_large`, `no_face`, `face_too_small`, "
-        "`too_few_frames`, `invalid_parameter`",
+        422: f"{problems.OF_CLIPS}, `invalid_parameter`",
         500: "`internal_error`",
         503: "`overloaded`, `backend_unavailable` or `storage_full`, with Retry-After",
         504: "`timeout`: the deadline passed",

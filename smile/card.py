@@ -50,11 +50,14 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
-        """Inverse of `to_json`. Raises ValueError or TypeError on anything else."""
+        """Inverse of `to_json`. Raises ValueError on anything else."""
         fields = json.loads(text)
-        interval = fields.pop("age_interval")
-        if interval is not None:
-            interval = AgeInterval(
-                interval["coverage"], tuple(interval["ages"]), tuple(interval["below"]), tuple(interval["above"])
-            )
-        return cls(age_interval=interval, **fields)
+        try:
+            interval = fields.pop("age_interval")
+            if interval is not None:
+                interval = AgeInterval(
+                    interval["coverage"], tuple(interval["ages"]), tuple(interval["below"]), tuple(interval["above"])
+                )
+            return cls(age_interval=interval, **fields)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("no card of a network") from error

@@ -1,7 +1,6 @@
 """What a reading looks like: the relations on the face, their matrix, the region effects.
 
-Each function returns a Panel; `smile.svg.document` puts panels into an SVG, `smile.svg.png` makes a PNG of it. They
-take one clip's numbers, or the means over a group of people (then there is no face).
+Each function returns a Panel; `smile.svg.document` puts panels into an SVG, `smile.svg.png` makes a PNG of it.
 """
 
 from collections.abc import Iterator
@@ -49,18 +48,18 @@ def top_of_scale(importance: Importance) -> float:
     return max(2 * EQUAL_SHARE, float(importance.max()))
 
 
-def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray[np.uint8] | None = None) -> Panel:
+def relations(importance: Importance, theme: Theme, *, trait: str, face: NDArray[np.uint8]) -> Panel:
     """The most important pair and triplet as boxes and links on the aligned face, the other pairs faint.
 
     Args:
         importance: (36,) of each pair, in the order of PAIRS.
         trait: what was estimated, in a word.
-        face: (96, 96, 3) uint8 RGB aligned crop, unmirrored; None draws the regions alone.
+        face: (96, 96, 3) uint8 RGB aligned crop, unmirrored.
     """
     size, top = FACE, 122
     title = f"{trait.capitalize()}: the relations that weigh most"
     body = [heading(title, f"Weights between facial regions; {SIDES_NOTE}.", theme)]
-    photos = () if face is None else (Photo(face, size, ((MARGIN, top), (MARGIN + size + GAP, top))),)
+    photos = (Photo(face, size, ((MARGIN, top), (MARGIN + size + GAP, top))),)
     words = []
     for column, (kind, group_size) in enumerate((("pair", 2), ("triplet", 3))):
         best = rank(importance, group_size)[0]

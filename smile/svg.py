@@ -200,7 +200,7 @@ def ink_on(share: float) -> str:
 
 def element(name: str, content: str = "", /, **attributes: float | str) -> str:
     """One element; `_` in a name stands for `-`, `content` is markup."""
-    words = [f"{key.rstrip('_').replace('_', '-')}={quoteattr(_number(value))}" for key, value in attributes.items()]
+    words = [f"{key.replace('_', '-')}={quoteattr(_number(value))}" for key, value in attributes.items()]
     opening = " ".join((name, *words))
     return f"<{opening}>{content}</{name}>" if content else f"<{opening}/>"
 

@@ -37,7 +37,7 @@ def portrait() -> NDArray[np.uint8]:
         found = landmarker.locate(image)
     assert found is not None
     matrix = alignment.similarity(*eye_centres(found)) * (SIDE_PX / alignment.CROP_PX)
-    return np.asarray(cv2.warpAffine(image, matrix, (SIDE_PX, SIDE_PX), flags=cv2.INTER_AREA), np.uint8)
+    return alignment.warp(image, matrix, SIDE_PX)
 
 
 def panel(face: NDArray[np.uint8], regions: Sequence[int], colour: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from export.release import CARD
 from smile.card import AgeInterval, Card
 from training.card_limits import LIMITS
 from training.card_tables import Report, interval_table, score_row, score_table, with_interval
@@ -262,8 +263,8 @@ def as_json(report: Report) -> str:
 def write(run: Path) -> None:
     """MODEL_CARD.md of a finished run, with SIAM's section where there is one."""
     report = json.loads((run / "evaluation.json").read_text())
-    card = Card.from_json((run / "release/card.json").read_text())
-    siam = run / "siam" / "release" / "card.json"
+    card = Card.from_json((run / "release" / CARD).read_text())
+    siam = run / "siam" / "release" / CARD
     second = Card.from_json(siam.read_text()) if siam.exists() else None
     (run / "MODEL_CARD.md").write_text(markdown(report, card, second if second and second.report else None))
 

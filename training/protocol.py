@@ -21,6 +21,7 @@ import numpy as np
 from training import datasets, published
 from training.datasets import Clip, Dataset, DatasetError
 from training.duplicates import same_files
+from training.whole import write_text
 
 FOLDS = 10
 INNER_PARTS = 10
@@ -155,7 +156,7 @@ def _even_out(parts: list[list[str]], clips: Mapping[str, int], stratum_of: Mapp
 
 
 def save(split: Split, path: Path) -> None:
-    path.write_text(json.dumps(asdict(split) | {"hash": split.hash}, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(asdict(split) | {"hash": split.hash}, indent=1) + "\n")
 
 
 def load(path: Path) -> Split:

@@ -94,7 +94,7 @@ def _read(file: Path) -> Iterator[tuple[onnx.ModelProto, Card]]:
     model = onnx.load(file)
     try:
         yield model, Card.from_json({entry.key: entry.value for entry in model.metadata_props}[METADATA_CARD])
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise NotShipped(f"{file} holds other weights than expected: {error}") from error
 
 

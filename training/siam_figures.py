@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from networks import checkpoint
+from export import siam
 from networks.siam import Siam
 from smile.attention import heat, most_attended, over_face, over_frame
-from smile.card import Card
+from smile.errors import SmileError
 from smile.frontal import frontal_faces, smoothed_points
 from smile.sequence import Stretch
 from smile.video import Video
+from training.ending import in_one_line
 from training.siam_faces import follow
 
 BAR_PX = 60
@@ -98,10 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--release", type=Path, required=True, help="directory with siam/ and card.json")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    network = checkpoint.load_siam(options.release / "siam")
-    card = Card.from_json((options.release / "card.json").read_text(encoding="utf-8"))
-    for path in draw(network, options.clip, options.out, card.frame_rate_hz):
-        print(path)
+    with in_one_line(SmileError):
+        release = siam.load(options.release)
+        for path in draw(release.network, options.clip, options.out, release.card.frame_rate_hz):
+            print(path)
 
 
 if __name__ == "__main__":

@@ -129,8 +129,6 @@ class SiamModule(pl.LightningModule):
             raise LossNotFinite(f"the validation error is {error} years in epoch {self.current_epoch}")
         self._errors.clear()
         self.log_dict({SELECTION: error, "rate": self.rates[0]})
-        if self.trainer.sanity_checking:
-            return
         if error < self.best:
             self.best, self.waited = error, 0
             self.best_weights = copy.deepcopy(self.network.state_dict())

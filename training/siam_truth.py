@@ -17,7 +17,6 @@ Trials are independent, run in parallel, and kept when they are finished.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +37,8 @@ from smile.frontal_shape import SIDE_PX
 from smile.smoothing import smoothed
 from training import datasets, siam_truth_tables
 from training.datasets import DatasetError
-from training.parallel import WorkerDied, run_all
+from training.ending import in_one_line
+from training.parallel import run_all
 from training.planted import AGES
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable
@@ -268,15 +268,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--processes", type=int)
     given = parser.parse_args(arguments)
-    if given.tables:
-        lines = given.tables.read_text(encoding="utf-8").splitlines()
-    else:
-        try:
+    with in_one_line():
+        if given.tables:
+            lines = given.tables.read_text(encoding="utf-8").splitlines()
+        else:
             lines = examine(given)
-        except (ConfigError, DatasetError, WorkerDied) as error:
-            sys.exit(f"error: {error}")
-        (given.out / TRIALS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    siam_truth_tables.write(given.out, [json.loads(line) for line in lines])
+            write_text(given.out / TRIALS, "".join(f"{line}\n" for line in lines))
+        siam_truth_tables.write(given.out, [json.loads(line) for line in lines])
 
 
 if __name__ == "__main__":

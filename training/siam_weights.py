@@ -35,6 +35,7 @@ from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import AgeInterval, Card
+from smile.tensors import SIAM_GRAPHS
 from training import calibrate, epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
 from training.ending import in_one_line
 from training.evaluate_clips import Answers, compare, score, sliced
@@ -45,6 +46,7 @@ from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
 from training.simulated_clips import PARTS, order
 from training.stills import Stills
+from training.weights_shipped import VERSION
 from training.whole import whole, write_text
 
 NAME = "siam-compact-utkface"
@@ -180,12 +182,12 @@ class SiamWeights:
 
     def export(self, release: siam_release.SiamRelease, name: str) -> Path:
         repository = self.out / name
-        if not (repository / "siam_sequence" / "1").exists():
+        if not (repository / SIAM_GRAPHS[-1].name / str(VERSION)).exists():
             shutil.rmtree(repository, ignore_errors=True)
             faces = np.concatenate([smile_faces(path)[::4] for path, _ in self._smiles("train")[:CALIBRATION_CLIPS]])
             with whole(self.out / "calibration.npz") as file:
                 np.savez_compressed(file, frames=faces[:CALIBRATION_FACES])
-            siam_release.export(release, repository, faces[0::2], faces[1::2], version=1)
+            siam_release.export(release, repository, faces[0::2], faces[1::2], version=VERSION)
         return repository
 
     def evaluate(self, release: siam_release.SiamRelease, repository: Path) -> Report:

@@ -10,7 +10,6 @@ interruption: finished clips are kept. Nothing measured on such a set is a resul
 
 import argparse
 import json
-import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,10 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from smile.regions import NAMES
+from training import parallel
 from training.cast import Clip, draw_cast
+from training.datasets import SIMULATED
+from training.ending import in_one_line
 from training.planted import LABELS, draw_planted_plan, lag_s
 from training.portraits import Source, digest, portrait
 from training.render import actor, simulate_clip, write_clip
@@ -34,7 +35,6 @@ VERSION = 1
 """Grows whenever the same options give other frames."""
 FOLDER = "UvA-NEMO_SMILE_DATABASE"
 PREFIX = "UvA-NEMO_Smile_Database"
-MARK = "simulated.json"
 NOTICE = "SIMULATED smiles made from stills by training.simulate; not the UvA-NEMO Smile Database"
 
 
@@ -73,7 +73,7 @@ def load_or_describe(source: Source, options: dict[str, Any], out: Path) -> dict
     Raises:
         ValueError: `out` holds a set made with other options.
     """
-    mark = out / MARK
+    mark = out / SIMULATED
     if mark.exists():
         begun: dict[str, Any] = json.loads(mark.read_text())
         if begun["options"] != options:
@@ -83,7 +83,7 @@ def load_or_describe(source: Source, options: dict[str, Any], out: Path) -> dict
             )
         return begun
     if out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty and holds no {MARK}: choose another --out")
+        raise ValueError(f"{out} is not empty and holds no {SIMULATED}: choose another --out")
     described: dict[str, Any] = json.loads(json.dumps(describe(source, options)))
     out.mkdir(parents=True, exist_ok=True)
     write_text(mark, json.dumps(described) + "\n")
@@ -118,12 +118,8 @@ def render(stills: Path, out: Path, clips: dict[str, Any], jobs: int) -> int:
     todo = [(stills, videos, path, group) for path, group in waiting.items()]
     missing = sum(len(group) for group in waiting.values())
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with (
-        tqdm(desc="clips", total=len(clips), initial=len(clips) - missing) as progress,
-        multiprocessing.get_context("spawn").Pool(min(jobs, max(1, len(todo)))) as pool,
-    ):
-        for done in pool.imap_unordered(render_subject, todo):
-            progress.update(done)
+    for _ in parallel.run_all(render_subject, todo, "subjects", jobs):
+        pass
     return missing
 
 
@@ -135,7 +131,7 @@ def write_details(folder: Path, clips: dict[str, Any]) -> None:
         kind = "spontaneous" if entry["spontaneous"] else "deliberate"
         rows.append("\t".join((name, subject["code"], subject["gender"], str(subject["age"]), kind)))
         people[subject["code"]] = "\t".join((subject["code"], subject["gender"], str(subject["age"])))
-    header = [NOTICE, f"All parameters: {MARK}", "", "Filename\tSubject Code\tGender\tAge\tSmile Type", ""]
+    header = [NOTICE, f"All parameters: {SIMULATED}", "", "Filename\tSubject Code\tGender\tAge\tSmile Type", ""]
     tables = {
         "File_Details": header + rows,
         "Subject_Details": ["Subject Code\tGender\tAge", *people.values()],
@@ -191,10 +187,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, d
 
 def main() -> None:
     given, options = parse()
-    try:
+    with in_one_line():
         rendered = simulate(given.stills, given.out, options, given.jobs)
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
     print(f"{given.out}: {options['clips']} clips of {options['subjects']} subjects, {rendered} of them rendered now")
     print(NOTICE)
 

@@ -35,6 +35,7 @@ from training.feature_store import preprocessing
 from training.portraits import Source, portrait
 from training.render import simulate_clip, write_clip
 from training.smile_plan import draw_plan
+from training.still_batches import sampling_weights
 from training.stills import Stills
 from training.whole import whole, write_text
 
@@ -84,8 +85,7 @@ def order(data: Stills, rows: NDArray[np.int64], part: str, settings: Settings) 
     rng = np.random.default_rng([settings.seed, PARTS.index(part)])
     weight = np.ones(len(rows))
     if part == "train":
-        band = np.minimum(data.age[rows] // 5, 16).astype(int) * 2 + data.gender[rows]
-        weight = np.bincount(band)[band].astype(np.float64) ** -settings.balance
+        weight = sampling_weights(data.age[rows], data.gender[rows], settings.balance)
     return rows[np.argsort(rng.exponential(size=len(rows)) / weight)]
 
 
@@ -156,7 +156,7 @@ def render(
         varied: an excerpt, recorded under conditions of its own, instead of the whole smile recorded well.
 
     Raises:
-        ValueError: the still shows no face that could be moved.
+        ValueError: the still shows no face that could be moved, or not followed through the clip once it is.
         SmileError: the clip would be refused by the service.
     """
     rng = np.random.default_rng(seed)
@@ -197,7 +197,7 @@ def recorded(frames: Frames, rng: np.random.Generator) -> Frames:
 
 
 def _faces(clip: Path, frame_rate_hz: float) -> dict[str, NDArray]:
-    """What the service would cut from a clip, which must show the face throughout. Raises SmileError."""
+    """What the service would cut from a clip. Raises SmileError; ValueError where it loses the face on the way."""
     report = FaceReport()
     with (
         Video(clip, frame_rate_hz=frame_rate_hz) as video,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from networks.network import InterpreterNetwork
 from smile.tensors import GENDERS
-from training import ROOT, augment, coding, feature_jobs
+from training import ROOT, augment, coding, feature_jobs, motion
 from training.datasets import Clip, Dataset
 from training.feature_jobs import Job, Views
 from training.feature_store import Features, recipe_of
@@ -179,7 +179,7 @@ def _replays(data: Stills, row: int, target: Path, seed: int, replays: int) -> d
 
 def _target(folder: Path, rows: NDArray[np.int64], view: int) -> Path:
     """Where one view of these stills is kept; another augmentation makes other views."""
-    recipe = b"".join(Path(module.__file__ or "").read_bytes() for module in (augment, coding))
+    recipe = b"".join(Path(module.__file__ or "").read_bytes() for module in (augment, coding, motion))
     what = recipe + rows.tobytes() + bytes([view])
     return folder / f"{hashlib.sha256(what).hexdigest()[:16]}.npy"
 

@@ -153,7 +153,10 @@ def _prepare(archive: Path, names: list[str], folder: Path, processes: int) -> N
     done = len(jobs) - len(waiting)
     for _ in parallel.run_all(_prepare_chunk, waiting, "aligning", processes, parallel.hush, done=done):
         pass
-    parts = [dict(np.load(path)) for _, _, path in jobs]
+    parts = []
+    for _, _, path in jobs:
+        with np.load(path) as chunk:
+            parts.append(dict(chunk))
     crops = np.concatenate([part.pop("crops") for part in parts])
     np.save(folder / "crops.npy", crops)
     found = np.concatenate([part["names"] for part in parts])

@@ -47,6 +47,7 @@ from training.feature_store import Features
 from training.protocol import Split
 from training.run_config import RunConfig
 from training.study_plan import Plan, chosen_plan, parser
+from training.whole import write_text
 
 RECORD = "study.json"
 
@@ -195,9 +196,7 @@ class Study:
             self.save()
 
     def save(self) -> None:
-        partial = self.out / f"{RECORD}.partial"
-        partial.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.out / RECORD)
+        write_text(self.out / RECORD, json.dumps(self.record, indent=1) + "\n")
 
 
 _loaded: tuple[Features, Split]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.predictions import Header, PredictionsError, rounded
+from training.whole import write_text
 
 FORMAT = "smile-swaps/1"
 FILE = "swaps.jsonl"
@@ -46,7 +47,7 @@ def write(path: Path, header: Header, pairs: str, answered: Answered) -> None:
             record["swapped"] = {region: rounded(value) for region, value in swap.swapped.items()}
             lines.append(json.dumps({"method": method} | record))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read(path: Path) -> tuple[Header, str, Answered]:

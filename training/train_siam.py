@@ -28,6 +28,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
+from export import siam as siam_release
 from networks import checkpoint
 from networks.config import WIDTHS
 from networks.siam_config import SiamConfig, siam_config
@@ -145,9 +146,8 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
         siam_methods.GUESS: float(np.mean([abs(item.age - mean_age) for item in found])),
         "seconds": round(time.monotonic() - started, 1),
     }
-    checkpoint.save(network, out / "siam", record)
     card = Card("siam", f"{dataset.name}, fold {config.fold} of {config.folds}", LICENCE, config.frame_rate_hz)
-    (out / "card.json").write_text(card.to_json() + "\n", encoding="utf-8")
+    siam_release.save(siam_release.SiamRelease(network, card), out, record)
     if config.method == SIAM:
         found += siam_answers.predict_phases(network, test, config.fold)
     predictions.write(out / train.PREDICTIONS, predictions.header(dataset, split.hash, record), found)
@@ -238,7 +238,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(run(config))
     except (*Failure, OSError) as error:
         sys.exit(f"error: {error}")
-    provenance = json.loads((Path(config.out) / "siam" / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
+    provenance = json.loads((Path(config.out) / siam_release.NETWORK / checkpoint.CONFIG).read_text(encoding="utf-8"))[
+        "provenance"
+    ]
     print(json.dumps({name: value for name, value in provenance.items() if "mae" in name or name == "epochs"}))
 
 

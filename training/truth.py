@@ -37,9 +37,11 @@ from networks.network import InterpreterNetwork
 from smile.regions import PAIRS, REGIONS
 from training import precision, truth_tables
 from training.attribution import contributions, interactions, zeroings
+from training.ending import in_one_line
 from training.parallel import run_all
 from training.planted import AGES, DURATION_S, LABELS, Label, draw_planted_plan
 from training.report import write
+from training.whole import write_text
 
 SEQUENCES: dict[Label, int] = {"additive": 2000, "relational": 5000}
 """Of 2,000 sequences most networks do not learn the relational label."""
@@ -195,10 +197,7 @@ def run(job: tuple[Trial, Path]) -> None:
         "precision": precision.name("cpu"),
         "seconds": round(time.monotonic() - started, 1),
     }
-    record = json.dumps(about | found)
-    partial = path.with_suffix(".partial")
-    partial.write_text(record + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(about | found) + "\n")
 
 
 def plants(count: int) -> list[tuple[int, int]]:
@@ -219,14 +218,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--processes", type=int)
     parser.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
     given = parser.parse_args(arguments)
-    if given.tables:
-        lines = given.tables.read_text(encoding="utf-8").splitlines()
-    else:
-        lines = _trials(given)
-        (given.out / TRIALS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    records = [json.loads(line) for line in lines]
-    about = {"trials": len(records), "core_seconds": round(sum(record["seconds"] for record in records))}
-    write(given.out, "truth", "Does the interpreter tell the truth?", about, truth_tables.tables(records))
+    with in_one_line():
+        if given.tables:
+            lines = given.tables.read_text(encoding="utf-8").splitlines()
+        else:
+            lines = _trials(given)
+            write_text(given.out / TRIALS, "".join(f"{line}\n" for line in lines))
+        records = [json.loads(line) for line in lines]
+        about = {"trials": len(records), "core_seconds": round(sum(record["seconds"] for record in records))}
+        write(given.out, "truth", "Does the interpreter tell the truth?", about, truth_tables.tables(records))
     print((given.out / "truth.md").read_text(encoding="utf-8"))
 
 

@@ -91,7 +91,9 @@ class Evaluation:
             stills: report of training.evaluate_stills on the test part.
             size: bytes of the repository.
         """
-        exact, arrays = self._answers(EXACT), np.load(self.folder / f"{EXACT}.npz")
+        exact = self._answers(EXACT)
+        with np.load(self.folder / f"{EXACT}.npz") as found:
+            arrays = dict(found)
         frames = Answers(arrays["frame_age"], arrays["frame_female"], arrays["rows"])
         with np.load(self.shipped) as found:
             shipped = Answers(found["age"], found["female"], exact.rows)

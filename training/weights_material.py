@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.steps import GATE_FRAMES
 from training import simulated_clips, simulated_features, still_split, stills
 from training.corruptions import CORRUPTIONS
 from training.release_parts import CALIBRATION_CLIPS
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
 from training.weights_plan import Plan
-
-GATE_FRAMES = 8
-"""Crops of a clip that the export compares precisions on (export.steps), and as many to choose int8 ranges on."""
 
 
 class Material:

@@ -119,7 +119,7 @@ def _card(graph: Graph, metadata: dict[str, str]) -> Card:
     try:
         card = Card.from_json(metadata[METADATA_CARD])
         found = metadata[METADATA_FINGERPRINT]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError) as error:
         raise ContractMismatch(f"{graph.name} carries no card and fingerprint; export it again") from error
     expected = fingerprint_of(graph, card.frame_rate_hz)
     if found != expected:

@@ -58,12 +58,12 @@ def pictures(asked: str | None, suffixes: Sequence[str], sources: Sequence[Sourc
     if asked is None:
         return None
     place = Path(asked)
-    is_folder = asked.endswith("/") or place.is_dir()
+    is_folder = asked.endswith("/") or os.path.isdir(place)
     if place.suffix.lower() in suffixes and not is_folder:
         if len(sources) > 1:
             raise Usage(f"{place}: one file for {len(sources)} clips; name a folder")
         return _apart(Pictures(place, place.suffix.lower(), is_folder=False), sources)
-    if place.exists() and not place.is_dir() or place.suffix and not is_folder:
+    if os.path.exists(place) and not is_folder or place.suffix and not is_folder:
         raise Usage(f"{place}: name a file that ends in {' or '.join(suffixes)}, or a folder")
     if len({source.picture for source in sources}) < len(sources):
         raise Usage(f"{place}: clips of the same name in several folders; name the folder above them, once")

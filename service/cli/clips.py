@@ -56,10 +56,10 @@ def _sources(argument: str) -> Iterator[Source]:
         if sys.stdin.isatty():
             raise Usage("standard input is a terminal: send a clip into it")
         yield Source(STANDARD_INPUT, None, Path("stdin"))
-    elif path.is_dir():
+    elif os.path.isdir(path):
         for clip in _inside(path):
             yield Source(_name(clip), clip, clip.relative_to(path))
-    elif path.exists():
+    elif os.path.exists(path):
         yield Source(_name(path), path, Path(path.name))
     else:
         raise Usage(f"{argument}: no such file or folder")

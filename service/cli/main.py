@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any
 
+from service.backends.base import BackendError
 from service.cli import output
 from service.cli.arguments import parser
 from service.cli.exits import Exit, Unavailable, Unwritable, Usage
@@ -76,7 +77,10 @@ def _worker(asked: argparse.Namespace) -> Exit:
     working = settings()
     if working.jobs == "inprocess":
         raise Usage("workers share a queue: set SMILE_JOBS=redis://host:port for them and for the gateways")
-    worker.work(working)
+    try:
+        worker.work(working)
+    except BackendError as error:
+        raise Unavailable(str(error)) from error
     return Exit.FINE
 
 

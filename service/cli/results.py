@@ -177,8 +177,8 @@ class ResultsFile:
         if not size:
             self._append(self._form.header)
             return {}
-        with open(self._file.fileno(), encoding="utf-8", newline="", closefd=False) as text:
-            done = dict(self._form.rows(line for line in text if line.endswith("\n")))
+        with open(self._file.fileno(), "rb", closefd=False) as lines:
+            done = dict(self._form.rows(line.decode() for line in lines if line.endswith(b"\n")))
         if not whole:
             raise ValueError("not one whole row")
         self._file.truncate(whole)  # half a row of a run that was killed

@@ -111,6 +111,8 @@ class ClipWorker:
         problem: Problem | None = None
         settings = self._settings
         clip, options = await attempt.load()
+        if not options:
+            return LOST
         try:
             if attempt.number > MAX_ATTEMPTS:
                 raise Refusal(

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from service.cli import results
-from service.cli.exits import Exit, Usage
+from service.cli.exits import Exit, Refused, Usage
 from service.cli.main import main
 from tests import clips
 from tests.service.conftest import DEMO
@@ -162,6 +162,8 @@ def _environment() -> dict[str, str]:
         (["."], Exit.USAGE, "no clips"),
         ([""], Exit.USAGE, "name a clip"),
         ([str(DEMO), ""], Exit.USAGE, "name a clip"),
+        (["a" * 300], Exit.USAGE, "no such file"),
+        ([str(DEMO), "--figure", "a" * 300 + ".gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO), "--out", "results.xls"], Exit.USAGE, ".csv or .jsonl"),
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
@@ -194,6 +196,8 @@ def test_no_model(
     """Without weights nothing is begun; a network that is not there, or a setting that means nothing, is named."""
     monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(tmp_path))
     assert main(["predict", str(DEMO)]) == Exit.UNAVAILABLE
+    monkeypatch.setenv("SMILE_JOBS", "redis://127.0.0.1:9")
+    assert main(["worker"]) == Exit.UNAVAILABLE
     monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(model_repository))
     assert main(["predict", str(DEMO), "--network", "siam"]) == Exit.USAGE
     assert "siam: not offered here" in capsys.readouterr().err
@@ -234,3 +238,17 @@ def test_one_writer_and_no_foreign_file(tmp_path: Path) -> None:
         with pytest.raises(Usage, match="something else"):
             results.ResultsFile(tmp_path / name)
         assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", results.FORMS)
+def test_row_cut_inside_a_character_is_dropped(suffix: str, tmp_path: Path) -> None:
+    """What a killed run left of a row need not be text."""
+    path = tmp_path / f"results{suffix}"
+    refused = Refused("no_face", "No face was seen.")
+    with results.ResultsFile(path) as file:
+        file.write(results.Result("first.mp4", "0" * 64, None, refused))
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines()[-1].replace(b"first", b"\xc3"))
+    with results.ResultsFile(path) as file:
+        assert file.done == {"first.mp4": True}
+    assert path.read_bytes() == whole

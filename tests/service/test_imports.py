@@ -8,6 +8,7 @@ import sys
 for name in ("torch", "networks", "training", "export", "onnx", "jax", "jaxlib", "sounddevice", "mcp"):
     sys.modules[name] = None
 import service.app, service.__main__, service.backends.inprocess, service.backends.triton, smile.faces, smile.video
+import service.cli.main, service.cli.local, service.cli.remote, service.jobs.redis, service.jobs.worker
 """
 
 

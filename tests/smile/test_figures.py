@@ -61,7 +61,7 @@ def test_png_is_the_size_that_was_asked_for(theme: svg.Theme) -> None:
 def test_relations_show_the_ranking(weights: list[float]) -> None:
     """Whatever the importances, the regions named under the faces are those of the first pair and triplet."""
     importance = np.array(weights) / sum(weights)
-    texts = " ".join(_texts(_parsed(figures.relations(importance, LIGHT, trait="age"))))
+    texts = " ".join(_texts(_parsed(figures.relations(importance, LIGHT, trait="age", face=FACE))))
     for size in (2, 3):
         best = rank(importance, size)[0]
         assert f"{best.importance:.3f}" in texts

@@ -50,6 +50,7 @@ def test_the_loss_falls_and_the_best_weights_are_released(tmp_path: Path) -> Non
     before = np.mean([abs(float(module.network.answer(module(f[None]).output)) - float(a)) for f, a in data])
     trainer = pl.Trainer(
         max_epochs=plan.epochs,
+        num_sanity_val_steps=0,
         accumulate_grad_batches=plan.batch,
         gradient_clip_val=plan.clip,
         gradient_clip_algorithm="value",

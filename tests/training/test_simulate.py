@@ -8,9 +8,9 @@ import av
 import cv2
 import pytest
 
-from training.datasets import read
+from training.datasets import SIMULATED, read
 from training.demo import astronaut
-from training.simulate import MARK, parse, simulate
+from training.simulate import parse, simulate
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_set_is_read_resumed_and_reproduced(stills: Path, tmp_path: Path) -> Non
     assert {(clip.age, clip.gender) for clip in dataset.clips} < {(15, "female"), (16, "male")}
     kept, lost = sorted(clip.path for clip in dataset.clips)
     before, made = pictures(lost), kept.stat().st_mtime_ns
-    entry = json.loads((out / MARK).read_text())["clips"][lost.name]
+    entry = json.loads((out / SIMULATED).read_text())["clips"][lost.name]
     assert len(before) == round(entry["plan"]["duration_s"] * 50)
     lost.unlink()
     assert simulate(stills, out, options, jobs=1) == 1
@@ -58,7 +58,7 @@ def test_planted_set_writes_the_planted_age(stills: Path, tmp_path: Path) -> Non
     out = tmp_path / "planted"
     options = options_of(stills, out, "--planted", "left_eye,mouth", "--label", "relational")
     simulate(stills, out, options, jobs=1)
-    whole = json.loads((out / MARK).read_text())
+    whole = json.loads((out / SIMULATED).read_text())
     assert whole["simulated"] is True and "planted relational relation of left_eye and mouth" in whole["name"]
     for clip in read(out).clips:
         entry = whole["clips"][clip.path.name]
