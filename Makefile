@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 export HOST PORT
 
-.PHONY: serve predict mcp test triton bench study-tiny study weights check format openapi clean
+.PHONY: serve predict mcp dev test triton bench study-tiny study weights check format openapi clean
 
 serve: $(VENV)/serve.stamp  ## Serve on HOST:PORT (127.0.0.1:8080)
 	@exec $(BIN)/smile serve
@@ -17,6 +17,8 @@ predict: $(VENV)/serve.stamp  ## VIDEO=clip.mp4: one prediction, JSON and nothin
 
 mcp: $(VENV)/mcp.stamp  ## Install what `smile mcp` needs, and print what an MCP client is told
 	@echo '{"mcpServers": {"smile": {"command": "$(abspath $(BIN)/smile)", "args": ["mcp"]}}}'
+
+dev: $(VENV)/dev.stamp  ## Install what training, export, benchmarks and tests need
 
 test: $(VENV)/dev.stamp  ## All tests (TESTS=path to choose)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(TESTS)

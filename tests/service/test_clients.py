@@ -20,17 +20,21 @@ RELATION = r"^[\d.]+ years\n1 \w+ and \w+ [\d.]+"
 
 
 def _run(section: str, folder: Path, client: httpx.Client) -> str:
-    """Run the section's shell blocks beside clip.mp4 and the programs that they name; what they print."""
+    """Run the section's shell blocks beside clip.mp4, .venv and the programs that they name; what they print.
+
+    What the page takes for installed is on PATH, but not what `make serve` leaves in .venv/bin.
+    """
     shutil.copy(DEMO, folder / "clip.mp4")
+    (folder / ".venv").symlink_to(sys.prefix)
     here = [block | {"text": block["text"].replace("http://127.0.0.1:8080", _url(client))} for block in BLOCKS]
     script = "".join(block["text"] for block in here if block["name"] == section)
     assert script
     for block in here:
         if block["language"] != "sh" and block["name"] in script:
             (folder / block["name"]).write_text(block["text"])
-    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = os.environ["PATH"] if section == "smile" else f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", script]
-    ran = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": tools}, capture_output=True, text=True)
+    ran = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
