@@ -38,6 +38,12 @@ PROBLEMS = {
     "internal_error": "Something went wrong here. It has been logged.",
 }
 """A detail for each code that a description may name; details are for people and may change."""
+OF_UPLOADS = {"timeout": "Nothing more arrived for 10 s."}
+OF_ONE_JOB = {
+    "timeout": "The job was not done within 900 s.",
+    "invalid_parameter": "job_id: give the `id` of a job: 32 hexadecimal digits",
+}
+"""Both in place of those above: with status 408, and of operations whose path names a job."""
 
 PARAMETERS: dict[str, Any] = {
     "top": 3,
@@ -153,14 +159,19 @@ ANSWERS: dict[str, dict[str, Any]] = {
 """By operation and media type. Pictures and films have none: they are bytes."""
 
 
-def problem(status: int, code: str) -> dict[str, Any]:
+def problem(status: int, code: str, of_one_job: bool) -> dict[str, Any]:
     """An example of the problem `code`."""
+    details = PROBLEMS
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        details = PROBLEMS | OF_UPLOADS
+    elif of_one_job:
+        details = PROBLEMS | OF_ONE_JOB
     return schemas.Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,
         code=code,
-        detail=PROBLEMS[code],
+        detail=details[code],
         request_id=REQUEST_ID,
     ).model_dump()
 
@@ -189,6 +200,7 @@ def codes(description: str) -> list[str]:
 
 
 def _add(operation: dict[str, Any], named: dict[str, Any]) -> None:
+    of_one_job = any(parameter["name"] == "job_id" for parameter in operation.get("parameters", ()))
     for parameter in operation.get("parameters", ()):
         if parameter["name"] in PARAMETERS:
             parameter["example"] = PARAMETERS[parameter["name"]]
@@ -200,6 +212,6 @@ def _add(operation: dict[str, Any], named: dict[str, Any]) -> None:
         for media_type, content in response.get("content", {}).items():
             if media_type == "application/problem+json":
                 named_codes = codes(response["description"])
-                content["examples"] = {code: {"value": problem(int(status), code)} for code in named_codes}
+                content["examples"] = {code: {"value": problem(int(status), code, of_one_job)} for code in named_codes}
             elif media_type in (answers := ANSWERS.get(operation["operationId"], {})):
                 content["example"] = answers[media_type]

@@ -280,7 +280,7 @@ class Problem(BaseModel):
     """RFC 9457 problem details."""
 
     type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["Unprocessable Content"])
+    title: str = Field(examples=["Unprocessable Entity"])
     status: int
     code: str = Field(description="stable; program against this", examples=["no_face"])
     detail: str = Field(description="what is wrong and what to do, for people")

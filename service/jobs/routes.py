@@ -24,6 +24,8 @@ IDEMPOTENCY = (
     "for as long as that is kept."
 )
 FILM = "Also make the film: of the first of `traits`, with `top` pairs; not with `network=siam`. Default: none."
+OF_SUBMISSIONS = (408, 413, 415, 500)
+"""What a submission is refused with as `/predict` is; nothing has looked into the clip yet."""
 LOCATION = "Of the job, relative to the URL of the request."
 Key = Annotated[str | None, Header(min_length=1, max_length=255, description=IDEMPOTENCY)]
 
@@ -51,11 +53,13 @@ def _asked(
         202: {
             "headers": {"Location": {"description": LOCATION, "schema": {"type": "string", "format": "uri-reference"}}}
         },
-        **PROBLEMS,
+        **{status: PROBLEMS[status] for status in OF_SUBMISSIONS},
         **problems.documented(
             {
                 409: "`idempotency_conflict`: the key belongs to another clip or other parameters",
-                503: "`overloaded`, `jobs_unavailable` or `storage_full`, with Retry-After",
+                422: "`invalid_parameter`",
+                503: "`overloaded`, `jobs_unavailable` or `storage_full`, and where SIAM is asked for also "
+                "`backend_unavailable`; with Retry-After",
             }
         ),
     },

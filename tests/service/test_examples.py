@@ -66,6 +66,20 @@ def test_every_parameter_has_a_valid_example(name: str) -> None:
             _valid(schema, value)
 
 
+def _shown(name: str, status: int, code: str) -> dict[str, Any]:
+    content = OPERATIONS[name]["responses"][str(status)]["content"]["application/problem+json"]
+    return dict(content["examples"][code]["value"])
+
+
+def test_an_example_is_what_the_operation_answers(client: httpx.Client) -> None:
+    """One code, told for what it means there: of an upload, of the work, of a job; with the title that is sent."""
+    answer = client.get("/jobs/none").json()
+    assert _shown("job", 422, "invalid_parameter") == answer | {"request_id": examples.REQUEST_ID}
+    details = {_shown(*of, "timeout")["detail"] for of in (("predict", 408), ("predict", 504), ("job_result", 504))}
+    assert len(details) == 3
+    assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["title"]["examples"] == [answer["title"]]
+
+
 def test_every_problem_that_is_raised_has_an_example() -> None:
     """No code is left out: those of clips, and those that the service itself refuses with."""
     raised = {error.code for error in errors.SmileError.__subclasses__()}

@@ -52,6 +52,17 @@ def test_what_there_is_not_of_siam(client: httpx.Client, demo: bytes) -> None:
         assert client.get(f"{path}/figure").content.startswith(b"\x89PNG")
 
 
+def test_while_the_model_server_is_away(gateway: Serve, demo: bytes) -> None:
+    """Other jobs are taken, for later; those with SIAM are refused, as the description says."""
+    client = gateway(backend="triton", triton_url="127.0.0.1:1")
+    refused = submit(client, demo, network="siam")
+    assert (refused.status_code, refused.json()["code"]) == (503, "backend_unavailable")
+    told = client.get("/openapi.json").json()["paths"]["/jobs"]["post"]["responses"]
+    assert "`backend_unavailable`" in told["503"]["description"]
+    assert told["422"]["description"] == "`invalid_parameter`" and "504" not in told
+    assert submit(client, demo).status_code == 202
+
+
 def test_key_belongs_to_one_network(client: httpx.Client, demo: bytes) -> None:
     """The same clip and key for another network is another submission."""
     first = submit(client, demo, "of siam", network="siam")
