@@ -23,9 +23,10 @@ from service.settings import Settings
 from service.work import PROBLEMS, Asked, Clip, Served, Service, model_card, read
 
 DESCRIPTION = """\
-A smile video goes in; age and gender come out, with the relations between facial regions that decided them.
+A smile video goes in; age and gender come out, with the relations between facial regions that the network weighed.
 
-It implements the Facial Dynamics Interpreter Network (Kim & Ro, ECCV 2018). Uploads are never kept, nor logged.
+It implements the Facial Dynamics Interpreter Network (Kim & Ro, ECCV 2018). Uploads are erased when the
+work on them ends, and never logged; where jobs are shared over Redis, its file may hold them for longer.
 Gender is the label convention of the training data, not an identity. No emotions are inferred.
 """
 UPLOADS = ("/predict", "/figure", "/film", access.PATH)
@@ -37,7 +38,7 @@ router = APIRouter()
 @router.post(
     "/predict",
     operation_id="predict",
-    summary="Age and gender from a smile video, and the relations between facial regions behind them",
+    summary="Age and gender from a smile video, and the relations between facial regions that the network weighed",
     response_model_exclude_none=False,
     responses=PROBLEMS,
 )

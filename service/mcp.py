@@ -49,7 +49,7 @@ def create_server(url: str | None = None) -> MCPServer[_Serving]:
         lifespan=lifespan,
     )
     server.tool(
-        title="Age and gender from a smile video, and the relations between facial regions behind them",
+        title="Age and gender from a smile video, and the relations between facial regions that the network weighed",
         annotations=ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False),
     )(predict)
     return server
