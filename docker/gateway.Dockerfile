@@ -8,13 +8,17 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps -r serve.txt \
     && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools
 WORKDIR /app
+COPY LICENSE MODEL_CARD.md NOTICE THIRD_PARTY.md ./
+COPY model_repository model_repository
 COPY smile smile
 COPY service service
-RUN /opt/venv/bin/python -m compileall -q smile service
+# Readable by the user below, whatever the modes of the checkout.
+RUN /opt/venv/bin/python -m compileall -q smile service && chmod -R a+rX .
 
 FROM ${PYTHON_IMAGE}
+# THIRD_PARTY.md tells why the first.
 LABEL org.opencontainers.image.title="smile-interpreter gateway" \
-      org.opencontainers.image.licenses="Apache-2.0 AND LicenseRef-weights-non-commercial-research"
+      org.opencontainers.image.licenses="GPL-3.0-or-later AND Apache-2.0 AND LicenseRef-weights-non-commercial-research"
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -25,8 +29,6 @@ ENV PATH=/opt/venv/bin:$PATH \
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY --from=build /app .
-COPY LICENSE MODEL_CARD.md ./
-COPY model_repository model_repository
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -23,7 +23,8 @@ service can be told to leave it out. Errors differ between groups: see the table
 ## Licence
 
 The weights are for **non-commercial research only**, because UTKFace is, and ImageNet where a backbone began with
-convolutions that learned from it. The code has a licence of its own.
+convolutions that learned from it. The code has a licence of its own. Faces are found and followed by the models inside
+mediapipe's wheel (Google, Apache-2.0), in training and in service: every answer depends on them.
 
 ## Replacing these weights
 

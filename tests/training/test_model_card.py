@@ -27,6 +27,12 @@ async def test_the_model_card_is_written_from_the_evaluation() -> None:
     assert (ROOT / "MODEL_CARD.md").read_text() == model_card.markdown(REPORT, first, siam)
 
 
+async def test_the_folder_of_the_weights_tells_their_licence() -> None:
+    """It lies in a repository under another one."""
+    told = (ROOT / "model_repository/LICENSE").read_text()
+    assert all(card.licence in told for card in await shipped())
+
+
 async def test_the_shipped_card_tells_the_numbers_of_the_evaluation() -> None:
     """What GET /model answers."""
     first, _ = await shipped()
