@@ -6,8 +6,8 @@ ours are those of its face oval, from the temples at the height of the eyes (127
 nearest to equal steps along it. Nose: bridge to tip, then the base from wing to wing.
 
 The mean shape is the canonical face of mediapipe (canonical_face_model.obj, Copyright 2020 The MediaPipe Authors,
-Apache-2.0), seen from straight ahead: symmetric, at rest, lips just apart. The paper averages OpenFace's tracks over its
-training videos instead.
+Apache-2.0), seen from straight ahead: symmetric, at rest, lips just apart. The paper averages OpenFace's tracks over
+its training videos instead.
 """
 
 import numpy as np

@@ -67,12 +67,13 @@ def locked(prefix: Path) -> Iterator[None]:
 
 
 def unpack_server(wheel: Path, target: Path) -> None:
-    """bin/, lib/ and backends/ as in NVIDIA's image, from those files of the wheel that Python 3.11 needs."""
+    """bin/, lib/ and backends/ as in NVIDIA's image, from what of the wheel Python 3.11 needs, and licenses/."""
     places = {
         "pytriton/tritonserver/bin/": target / "bin",
         "pytriton/tritonserver/backends/python/": target / "backends/python",
         "pytriton/tritonserver/python_backend_stubs/3.11/": target / "backends/python",
         "nvidia_pytriton.libs/": target / "lib",
+        f"{WHEEL.replace('-', '_').replace('==', '-')}.dist-info/licenses/": target / "licenses",
     }
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
