@@ -181,9 +181,10 @@ def release(run: Run, data: stills.Stills, parts: dict[str, NDArray[np.int64]], 
     with torch.inference_mode():
         squares = [backbone.map(torch.from_numpy(crops[at : at + 1])).square().mean() for at in range(0, len(crops), 4)]
     backbone.feature_scale.copy_(torch.stack(squares).mean().sqrt())
-    provenance = {
+    provenance: dict[str, object] = {
         "data": DATA,
         "begun": run.begun,
+        "licence": run.licence,
         "split": still_split.split_id(),
         "plan": asdict(run.plan),
         "images_seen": run.seen,

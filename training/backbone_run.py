@@ -34,7 +34,8 @@ class Run:
             threads that work on them. One torch thread for each shard is twice as fast as two torch threads for the
             batch wherever the cores are not ours alone: shards wait for each other once in a step, not in every layer.
         seen: training images so far. before: those that the weights it began with are known to have seen. begun: with
-            which weights, in words. progress: share of the run that is done. elapsed: seconds of wall time.
+            which weights, in words. licence: of those; None where they tell none. progress: share of the run that is
+            done. elapsed: seconds of wall time.
     """
 
     plan: Plan
@@ -46,6 +47,7 @@ class Run:
     seen: int = 0
     before: int = 0
     begun: str = SCRATCH
+    licence: str | None = None
     progress: float = 0.0
     elapsed: float = 0.0
 
@@ -69,6 +71,7 @@ class Run:
             "seen": self.seen,
             "before": self.before,
             "begun": self.begun,
+            "licence": self.licence,
             "progress": self.progress,
             "elapsed": self.elapsed,
         }
@@ -97,6 +100,7 @@ class Run:
             optimiser.load_state_dict(found)
         torch.set_rng_state(state["random"].cpu())
         self.seen, self.before, self.begun = state["seen"], state["before"], state["begun"]
+        self.licence = state.get("licence")  # runs of before did not keep it
         self.progress, self.elapsed = state["progress"], state["elapsed"]
 
     def warm_start(self, path: Path, frames: Tensor) -> bool:
@@ -116,11 +120,13 @@ class Run:
                 found |= {f"head.{name}": tensor for name, tensor in load_head(path / HEAD).state_dict().items()}
             provenance = json.loads((path / checkpoint.CONFIG).read_text(encoding="utf-8"))["provenance"]
             self.begun = provenance.get("begun", f"further from {released.config.source}")
+            self.licence = provenance.get("licence")
             self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
         else:
             state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
             found = state["average"]
             self.before, self.begun = state["seen"] + state["before"], state["begun"]
+            self.licence = state.get("licence")
         for network in (self.network, self.average):
             network.load_state_dict(network.state_dict() | found)
         self._copy_to_replicas()

@@ -62,6 +62,15 @@ def provenance_of(directory: Path) -> dict[str, Any]:
     return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
 
 
+def licence_of(backbone: dict[str, Any]) -> str:
+    """Of released weights: that of the training data, and of the weights that the backbone, by its provenance, began
+    with."""
+    begun = backbone.get("licence")
+    if not begun:
+        return LICENCE
+    return begun if begun.startswith(LICENCE) else f"{LICENCE}; backbone begun with weights under {begun}"
+
+
 def size_of(repository: Path) -> int:
     """Bytes of its files."""
     return sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())

@@ -49,7 +49,7 @@ from training import (
 )
 from training.ending import in_one_line
 from training.feature_store import recipe_of
-from training.release_parts import LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
+from training.release_parts import TRAINED_ON, Failure, licence_of, provenance_of, python, size_of
 from training.run_config import ConfigError, RunConfig, commit
 from training.simulated_clips import PARTS
 from training.simulated_features import EXACT, SmileFeatures
@@ -167,8 +167,9 @@ class Weights:
         for trait, network in (("age", age), ("gender", gender)):
             checkpoint.save(network, self.out / "release" / trait, provenance_of(self.out / "heads" / trait))
         shutil.copytree(self.material.backbone, self.out / "release" / "backbone", dirs_exist_ok=True)
-        trained_on = f"{TRAINED_ON}; backbone {model_card.begun(provenance_of(self.material.backbone))}"
-        card = Card(NAME, trained_on, LICENCE, self.material.settings.frame_rate_hz)
+        backbone = provenance_of(self.material.backbone)
+        trained_on = f"{TRAINED_ON}; backbone {model_card.begun(backbone)}"
+        card = Card(NAME, trained_on, licence_of(backbone), self.material.settings.frame_rate_hz)
         write_text(self._card, card.to_json() + "\n")
 
     def calibrate(self, graphs: Shipped) -> None:

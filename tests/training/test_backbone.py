@@ -15,6 +15,7 @@ from networks.backbone import Backbone
 from training import backbone, muon, precision, still_average, still_batches, still_head, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
+from training.release_parts import LICENCE, licence_of
 from training.run_config import ConfigError
 from training.still_loss import Labels, label_distribution, loss, mix
 from training.still_network import AGES, HEAD, FrameHead, expected_age, load_head, save_head
@@ -162,7 +163,7 @@ def test_a_run_that_goes_further_sees_other_views(data: stills.Stills) -> None:
 
 def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     """Its convolutions compute the released map, its head is the one beside; what it had seen before is counted, and
-    what its own run had begun with is what this one has."""
+    what its own run had begun with is what this one has, the licence of that included."""
     torch.manual_seed(3)
     released = Backbone()
     checkpoint.save(released, tmp_path, {"images_seen": 5, "images_seen_before": 2})
@@ -175,14 +176,33 @@ def test_a_run_can_begin_with_a_released_backbone(tmp_path: Path) -> None:
     run.save(tmp_path / "state.pt")
     other = Run.start(TINY, torch.device("cpu"))
     other.warm_start(tmp_path / "state.pt", frames)
-    assert other.begun == run.begun
-    checkpoint.save(released, tmp_path, {"begun": "from scratch"})
+    assert other.begun == run.begun and other.licence is None
+    checkpoint.save(released, tmp_path, {"begun": "from scratch", "licence": "BSD-3-Clause"})
     other.warm_start(tmp_path, frames)
-    assert other.begun == "from scratch"
+    assert (other.begun, other.licence) == ("from scratch", "BSD-3-Clause")
     assert torch.equal(run.network.head.age.weight, head.age.weight)
     with torch.no_grad():
         for network in (run.network, run.average, *run.replicas):
             torch.testing.assert_close(network.eval().map(frames), released.map(frames), rtol=1e-3, atol=1e-2)
+
+
+def test_the_licence_of_the_start_goes_with_the_run(tmp_path: Path) -> None:
+    """Into what is saved, what begins with that, and the card; states of before they held it are read too."""
+    run = Run.start(TINY, torch.device("cpu"))
+    run.licence = "BSD-3-Clause"
+    run.save(tmp_path / "state.pt")
+    resumed, further = (Run.start(TINY, torch.device("cpu")) for _ in range(2))
+    resumed.resume(tmp_path / "state.pt")
+    further.warm_start(tmp_path / "state.pt", torch.zeros(0))
+    assert resumed.licence == further.licence == run.licence
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["licence"]
+    torch.save(state, tmp_path / "state.pt")
+    resumed.resume(tmp_path / "state.pt")
+    assert resumed.licence is None
+    both = licence_of({"licence": run.licence})
+    assert both.startswith(LICENCE) and both.endswith(run.licence)
+    assert licence_of({}) == licence_of({"licence": LICENCE}) == LICENCE and licence_of({"licence": both}) == both
 
 
 def test_runs_are_averaged_as_the_last_of_them(tmp_path: Path) -> None:
