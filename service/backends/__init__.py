@@ -1,6 +1,7 @@
 """Where the graphs run: `inprocess` (ONNX Runtime here) or `triton` (a server, by gRPC), behind one seam."""
 
 from service.backends.base import Backend
+from service.backends.watched import Watched
 from service.settings import Settings
 
 
@@ -9,7 +10,7 @@ def create_backend(settings: Settings) -> Backend:
     if settings.backend == "triton":
         from service.backends.triton import TritonBackend
 
-        return TritonBackend(settings.triton_url)
+        return Watched(TritonBackend(settings.triton_url))
     from service.backends.inprocess import InProcessBackend
 
-    return InProcessBackend(settings.model_repository, settings.device)
+    return Watched(InProcessBackend(settings.model_repository, settings.device))

@@ -11,10 +11,12 @@ Exceptions of onnxruntime, tritonclient and grpc are mapped to these at the boun
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
-from smile.tensors import GRAPHS, SIAM_GRAPHS, Graph, fingerprint_of
+from smile.sampling import MIN_SAMPLES
+from smile.tensors import GRAPHS, SIAM_GRAPHS, Graph, bucket, fingerprint_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -85,6 +87,15 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Release everything."""
+
+
+def blank(graph: Graph, count: int = 1, masks: int = 1) -> Arrays:
+    """Inputs of a graph to warm it, or to try it: `count` black frames, or one clip of the fewest instants."""
+    sizes = {"n": count, "b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
+    zeros = {tensor.name: np.zeros(tensor.shape(**sizes), tensor.dtype) for tensor in graph.inputs}
+    if "frame_count" in zeros:
+        zeros["frame_count"][:] = MIN_SAMPLES
+    return zeros
 
 
 async def both_models(backend: Backend) -> tuple[Model, Model]:

@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import onnxruntime as ort
 
-from service.backends.base import NETWORKS, Arrays, BackendError, Model, Network, NotServed, checked_card
+from service.backends.base import NETWORKS, Arrays, BackendError, Model, Network, NotServed, blank, checked_card
 from service.settings import available_cores
-from smile.sampling import MIN_SAMPLES
-from smile.tensors import BACKBONE, MASK_COUNTS, RELATIONS, SIAM_FRAMES, Graph, bucket
+from smile.tensors import BACKBONE, MASK_COUNTS, RELATIONS, SIAM_FRAMES, Graph
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 FILES = {"cpu": ("model.onnx",), "cuda": ("model.fp16.onnx", "model.onnx")}
@@ -81,11 +79,9 @@ class InProcessBackend:
     def _warm(self) -> None:
         for frames, sequence in (NETWORKS[network] for network in self._models):
             for size in frames.batches:
-                self._run(frames, {t.name: np.zeros(t.shape(n=size), t.dtype) for t in frames.inputs})
+                self._run(frames, blank(frames, count=size))
             for masks in MASK_COUNTS if sequence is RELATIONS else MASK_COUNTS[:1]:
-                sizes = {"b": 1, "t": bucket(MIN_SAMPLES), "m": masks}
-                zeros = {t.name: np.zeros(t.shape(**sizes), t.dtype) for t in sequence.inputs}
-                self._run(sequence, zeros | {"frame_count": np.full(1, MIN_SAMPLES, np.int64)})
+                self._run(sequence, blank(sequence, masks=masks))
 
 
 def _latest(model: Path) -> Path:
@@ -108,8 +104,8 @@ def _open(graph: Graph, repository: Path, device: Literal["cpu", "cuda"]) -> ort
     provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
         raise BackendError(f"this ONNX Runtime has no {provider}: install onnxruntime-gpu instead of onnxruntime")
-    try:
-        session = ort.InferenceSession(path, options, providers=[provider])
+    try:  # by itself onnxruntime would answer a failure of the device with a line on standard output, and the CPU
+        session = ort.InferenceSession(path, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime raises bare classes of its C extension, one per status code
         raise BackendError(f"{path.name} of {graph.name}, version {version.name}, cannot be loaded") from error
     if session.get_providers()[0] != provider:

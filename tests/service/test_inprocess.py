@@ -1,18 +1,21 @@
-"""What the in-process backend refuses to start with, and that batches do not change answers."""
+"""What the in-process backend refuses to start with, a device that fails, and that batches do not change answers."""
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
-from service.backends.base import BackendError, ContractMismatch
+from service.backends.base import BackendError, ContractMismatch, blank
 from service.backends.inprocess import InProcessBackend
+from service.backends.watched import Watched
 from service.settings import Settings
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
-from smile.tensors import BACKBONE, RELATIONS
+from smile.tensors import BACKBONE, RELATIONS, Graph
 
 
 @pytest.fixture
@@ -72,4 +75,38 @@ async def test_features_do_not_depend_on_the_batch() -> None:
     for size in BACKBONE.batches:
         part = (await backend.run(BACKBONE, {"frames": frames[:size]}))["regions"]
         assert np.array_equal(part, whole[:size])
+    await backend.close()
+
+
+class _Device:
+    """Stands in for onnxruntime's own session on a device that fails for as long as it is told to."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.fails = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, *asked: object) -> Any:
+        if self.fails:
+            raise EPFail("the device was lost")
+        return self._session.run(*asked)
+
+
+@pytest.mark.parametrize("graph", [BACKBONE, RELATIONS])
+async def test_device_that_fails(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody takes the CPU in its place unasked: a call is refused, and a probe too until the graph executes."""
+    inside = InProcessBackend(Settings().model_repository)
+    backend = Watched(inside)
+    session = inside._sessions[graph.name]
+    session._sess = device = _Device(session._sess)
+    await backend.ready()
+    with pytest.raises(BackendError):
+        await backend.run(graph, blank(graph))
+    with pytest.raises(BackendError, match=graph.name):
+        await backend.ready()
+    device.fails = False
+    await backend.ready()
+    assert session._sess is device and capsys.readouterr().out == ""
     await backend.close()
