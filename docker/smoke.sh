@@ -150,8 +150,8 @@ torch_is_absent() {
 }
 executions() { # triton, model: batches executed so far, warm-up included
     docker exec "$1" python3 -c "
-import re, urllib.request
-text = urllib.request.urlopen('http://127.0.0.1:8002/metrics').read().decode()
+import re, urllib.request as u
+text = u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8002/metrics').read().decode()
 print(int(float(re.search(r'nv_inference_exec_count\{model=\"$2\".*?\} (\S+)', text)[1])))"
 }
 more_executions() { # triton, model, before

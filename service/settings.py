@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """Where the in-process backend runs; `cuda` without a usable GPU is a start-up error."""
     triton_url: str = "127.0.0.1:8001"
     """host:port of Triton's gRPC endpoint."""
+    triton_device: Literal["any", "gpu"] = "any"
+    """`gpu`: a Triton that found no usable GPU, and took the CPU, counts as unavailable."""
 
     max_upload_mb: float = Field(default=64, gt=0)
     max_pixels: int = Field(default=Limits.max_pixels, gt=0)

@@ -10,7 +10,7 @@ def create_backend(settings: Settings) -> Backend:
     if settings.backend == "triton":
         from service.backends.triton import TritonBackend
 
-        return Watched(TritonBackend(settings.triton_url))
+        return Watched(TritonBackend(settings.triton_url, settings.triton_device))
     from service.backends.inprocess import InProcessBackend
 
     return Watched(InProcessBackend(settings.model_repository, settings.device))

@@ -52,7 +52,7 @@ class Model:
     Attributes:
         card: identity and provenance of the weights.
         version: of the model repository, such as "1".
-        provider: what really executes: an ONNX Runtime execution provider, or "triton".
+        provider: what really executes: an ONNX Runtime execution provider, or Triton and its device ("triton, GPU").
     """
 
     card: Card

@@ -1,12 +1,13 @@
 """NVIDIA Triton by gRPC, serving the same model repository."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from service.backends.base import (
@@ -31,8 +32,10 @@ CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_http_proxy", 0),
 ]
-"""No limit on message size (a block's features pass gRPC's 4 MB); back within a second when the server is back."""
+"""No limit on message size (a block's features pass gRPC's 4 MB); back within a second when the server is back; no
+proxy, which the environment may name for the way out of the network."""
 _TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 """gRPC statuses of a server that is away, starting, or stopping."""
 
@@ -59,9 +62,15 @@ class TritonBackend:
     """One gRPC channel. Nothing is kept: the server may be replaced at any time, so that cards are read and contracts
     checked for every clip and every probe, which takes milliseconds."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is host:port. Does not connect yet: the gateway may be started before the server."""
+    def __init__(self, url: str, device: Literal["any", "gpu"] = "any") -> None:
+        """Does not connect yet: the gateway may be started before the server.
+
+        Args:
+            url: host:port.
+            device: what the server must execute on; where it does not, it counts as unavailable.
+        """
         self._client = triton.InferenceServerClient(url, channel_args=CHANNEL)
+        self._device = device
 
     async def run(self, graph: Graph, inputs: Arrays) -> Arrays:
         feeds = [_feed(tensor.name, inputs[tensor.name]) for tensor in graph.inputs]
@@ -82,9 +91,13 @@ class TritonBackend:
     async def _loaded(self, network: Network) -> Model:
         frames, sequence = NETWORKS[network]
         with _mapped():
-            card = checked_card(network, await self._parameters(frames), await self._parameters(sequence))
+            configs = [await self._config(graph) for graph in (frames, sequence)]
             metadata = await self._client.get_model_metadata(sequence.name, client_timeout=CARD_TIMEOUT_S)
-        return Model(card, max(metadata.versions, key=int), "triton", network)
+        card = checked_card(network, *map(_parameters, configs))
+        device = executing_device(configs)
+        if self._device == "gpu" and device != "GPU":
+            raise BackendUnavailable(f"asked for a GPU, but Triton executes {network} on the {device}")
+        return Model(card, max(metadata.versions, key=int), f"triton, {device}", network)
 
     async def ready(self) -> None:
         for graph in GRAPHS:
@@ -97,9 +110,18 @@ class TritonBackend:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _parameters(self, graph: Graph) -> dict[str, str]:
-        response = await self._client.get_model_config(graph.name, client_timeout=CARD_TIMEOUT_S)
-        return {key: value.string_value for key, value in response.config.parameters.items()}
+    async def _config(self, graph: Graph) -> ModelConfig:
+        return (await self._client.get_model_config(graph.name, client_timeout=CARD_TIMEOUT_S)).config
+
+
+def executing_device(configs: Sequence[ModelConfig]) -> Literal["CPU", "GPU"]:
+    """What the server made of KIND_AUTO: the GPU where every instance of these models has one."""
+    kinds = {group.kind for config in configs for group in config.instance_group}
+    return "GPU" if kinds == {ModelInstanceGroup.KIND_GPU} else "CPU"
+
+
+def _parameters(config: ModelConfig) -> dict[str, str]:
+    return {key: value.string_value for key, value in config.parameters.items()}
 
 
 def _feed(name: str, array: NDArray[Any]) -> triton.InferInput:

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
+from service.backends.triton import executing_device
 from service.settings import Settings
 from smile.card import METADATA_FINGERPRINT
 from smile.tensors import GRAPHS, RELATIONS
@@ -48,7 +50,35 @@ def test_same_answer_as_in_process(triton: TritonServer, gateway: Serve, client:
     ours, theirs = (np.fromiter(_numbers(answer), np.float64) for answer in answers)
     np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=0)
     assert json.dumps(through.get("/model").json()["report"]) == json.dumps(client.get("/model").json()["report"])
-    assert through.get("/model").json()["provider"] == "triton"
+    assert through.get("/model").json()["provider"] == "triton, CPU"
+
+
+def test_server_without_the_gpu_that_is_asked_for(
+    triton: TritonServer, gateway: Serve, demo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts as unavailable, and the log says why; with any device it serves."""
+    through = gateway(backend="triton", triton_url=triton.url, triton_device="gpu")
+    for answer in (through.get("/health/ready"), through.get("/model"), post(through, demo)):
+        assert (answer.status_code, answer.json()["code"]) == (503, "backend_unavailable")
+    assert "asked for a GPU, but Triton executes fdin on the CPU" in _reasons(caplog)
+    assert gateway(backend="triton", triton_url=triton.url).get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kinds", "device"), [(["KIND_GPU", "KIND_GPU"], "GPU"), (["KIND_GPU", "KIND_CPU"], "CPU"), ([], "CPU")]
+)
+def test_device_of_all_instances(kinds: list[str], device: str) -> None:
+    """The GPU is told where all have it."""
+    configs = [ModelConfig(instance_group=[ModelInstanceGroup(kind=kind)]) for kind in kinds]
+    assert executing_device(configs) == device
+
+
+def test_proxy_of_the_environment_is_not_for_triton(
+    triton: TritonServer, gateway: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker hands a proxy to every container; the model server is not behind it."""
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:1")
+    assert gateway(backend="triton", triton_url=triton.url).get("/health/ready").status_code == 200
 
 
 def test_clips_of_different_people_share_batches(triton: TritonServer, gateway: Serve, demo: bytes) -> None:
