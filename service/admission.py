@@ -1,10 +1,13 @@
-"""How many clips are worked on, how many may wait, and when somebody who is turned away should come back."""
+"""How many clips are worked on, how many may wait or arrive, and when somebody who is turned away should come back."""
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+UPLOADS_A_PLACE = 2
+"""Requests with a clip at once, for each place: while some are worked on and wait, as many may be on their way."""
 
 
 class Overloaded(Exception):
@@ -16,14 +19,21 @@ class Overloaded(Exception):
 
 
 class Gate:
-    """Bounded concurrency with a bounded queue, first come, first served. For one event loop."""
+    """Bounded concurrency with a bounded queue, first come, first served. For one event loop.
+
+    Attributes:
+        room, inside: clips that may be in work or wait, and those that do.
+        upload_room, uploads: requests with a clip that may be under way, and those that are.
+    """
 
     def __init__(self, concurrency: int, queue: int) -> None:
         self._free = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
-        self._room = concurrency + queue
         self._mean_s = 1.0
+        self.room = concurrency + queue
         self.inside = 0
+        self.upload_room = UPLOADS_A_PLACE * self.room
+        self.uploads = 0
 
     @property
     def retry_after_s(self) -> int:
@@ -32,8 +42,19 @@ class Gate:
 
     def check(self) -> None:
         """Raise Overloaded where `slot` would."""
-        if self.inside >= self._room:
+        if self.inside >= self.room:
             raise Overloaded(self.retry_after_s)
+
+    @contextmanager
+    def upload(self) -> Iterator[None]:
+        """Hold room for what a request brings, from its first byte on. Raises Overloaded where there is none."""
+        if self.uploads >= self.upload_room:
+            raise Overloaded(self.retry_after_s)
+        self.uploads += 1
+        try:
+            yield
+        finally:
+            self.uploads -= 1
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

@@ -18,8 +18,9 @@ from service.admission import Gate
 from service.backends import create_backend
 from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
-from service.middleware import LingeringClose, RequestScope, StartReport, UploadGuard, path_of
+from service.middleware import LingeringClose, RequestScope, StartReport, path_of
 from service.settings import Settings
+from service.uploads import UploadGuard
 from service.work import PROBLEMS, Asked, Clip, Served, Service, model_card, read
 
 DESCRIPTION = """\
@@ -142,8 +143,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         UploadGuard,
         uploads=UPLOADS,
         admit=admit,
+        upload=gate.upload,
         max_bytes=settings.max_upload_bytes,
         pause_s=settings.upload_pause_s,
+        deadline_s=settings.upload_deadline_s,
     )
     app.add_middleware(RequestScope, metrics=metrics, uploads=UPLOADS)
     app.add_middleware(page.BrowserPolicy)

@@ -1,4 +1,7 @@
-"""What surrounds every request: its id, one log line, its metrics, and the limits on an upload while it arrives."""
+"""What surrounds every request: its id, one log line, its metrics, and the end of a connection whose upload is refused.
+
+`service.uploads` has the limits on an upload while it arrives.
+"""
 
 import asyncio
 import logging
@@ -6,24 +9,21 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
-from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.admission import Overloaded
 from service.backends.base import BackendError
 from service.metrics import Metrics
-from service.problems import UNEXPECTED, Refusal, overloaded, problem
+from service.problems import UNEXPECTED, problem
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = "x-problem-code"
-_CLOSE = {"Connection": "close"}
 LINGER_S = 2.0
 """Longest time for which what follows a refusal is read."""
 PROBES = "/health/"
@@ -95,82 +95,6 @@ class RequestScope:
         path = path_of(scope)
         unrouted = path if path in self._uploads else UNMATCHED
         return str(getattr(scope.get("route"), "path", unrouted))
-
-
-class UploadGuard:
-    """Refuses an upload as early as it can: by its announced length, by what has arrived, by silence, by overload.
-
-    Applies to POST requests to `uploads`. What a refused body still brings is left to LingeringClose.
-    `admit` raises Overloaded or Refusal where there is no place for what a request would bring.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        uploads: Collection[str],
-        admit: Callable[[Scope], Awaitable[None]],
-        max_bytes: int,
-        pause_s: float,
-    ) -> None:
-        self._app = app
-        self._uploads = uploads
-        self._admit = admit
-        self._max_bytes = max_bytes
-        self._pause_s = pause_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or path_of(scope) not in self._uploads:
-            return await self._app(scope, receive, send)
-        request_id = scope["state"]["request_id"]
-        try:
-            await self._admit(scope)
-            self._check_headers(Headers(scope=scope))
-        except Overloaded as error:
-            return await overloaded(request_id, error, _CLOSE)(scope, receive, send)
-        except Refusal as error:
-            answer = problem(
-                request_id, error.status_code, error.code, error.detail, {**(error.headers or {}), **_CLOSE}
-            )
-            return await answer(scope, receive, send)
-        arrived = 0
-        complete = False
-
-        async def receiving() -> Message:
-            nonlocal arrived, complete
-            if complete:
-                return await receive()  # only a disconnect can follow
-            try:
-                message = await asyncio.wait_for(receive(), self._pause_s)
-            except TimeoutError as error:
-                raise Refusal(
-                    HTTPStatus.REQUEST_TIMEOUT, "timeout", f"Nothing more arrived for {self._pause_s:g} s.", _CLOSE
-                ) from error
-            arrived += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if arrived > self._max_bytes:
-                raise self._too_large()
-            return message
-
-        await self._app(scope, receiving, send)
-
-    def _check_headers(self, headers: Headers) -> None:
-        if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            raise Refusal(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Send the clip as multipart/form-data, in the field `video`.",
-            )
-        announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            raise self._too_large()
-
-    def _too_large(self) -> Refusal:
-        return Refusal(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "upload_too_large",
-            f"The upload is larger than the {self._max_bytes / 1e6:g} MB accepted here. Send a shorter clip.",
-            _CLOSE,
-        )
 
 
 class LingeringClose:

@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     max_frames: int = Field(default=Limits.max_frames, gt=0)
     upload_pause_s: float = Field(default=10, gt=0)
     """Longest silence of a client in the middle of its upload."""
+    upload_deadline_s: float = Field(default=300, gt=0)
+    """Longest time from the first byte of an upload to its last.
+
+    Twice as many requests with a clip are let in at once as there are places (`concurrency` and `queue`), and each job
+    that waits or is in work in this process keeps its clip: so many times `max_upload_mb` is what can come to lie in
+    the folder of temporary files, with the results of jobs. Where less is given, clips are refused when it is full.
+    """
 
     concurrency: int = Field(default_factory=lambda: available_cores() + 1, ge=1)
     """Clips worked on at once."""

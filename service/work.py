@@ -54,7 +54,7 @@ DEFAULT_TOP = 5
 
 PROBLEMS = problems.documented(
     {
-        408: "`timeout`: the upload stopped arriving",
+        408: "`timeout`: the upload stopped arriving, or took too long",
         413: "`upload_too_large`",
         415: "`unsupported_media_type`: not multipart/form-data",
         422: f"{problems.OF_CLIPS}, `invalid_parameter`",

@@ -19,7 +19,15 @@ SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_tex
 ON_A_CPU: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.cpu.yml").read_text())["services"]
 IN_PROCESS = {"model_repository", "device"}
 """Of the backend that the composed stack does without."""
-OF_GATEWAYS = {"concurrency", "deadline_s", "job_queue", "max_upload_mb", "queue", "upload_pause_s"}
+OF_GATEWAYS = {
+    "concurrency",
+    "deadline_s",
+    "job_queue",
+    "max_upload_mb",
+    "queue",
+    "upload_deadline_s",
+    "upload_pause_s",
+}
 OF_WORKERS = {"job_lease_s"}
 
 

@@ -1,5 +1,6 @@
 """Limits, overload, deadlines and clients that stop or leave: on a real server, over real sockets."""
 
+import select
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,38 @@ def test_silent_client_is_let_go(gateway: Serve) -> None:
         answer = connection.recv(4096)
     assert b" 408 " in answer
     assert b'"code":"timeout"' in answer
+
+
+def test_slow_client_is_let_go(gateway: Serve) -> None:
+    """One that never stops, and never ends, gets a timeout too."""
+    with _start_upload(gateway(upload_deadline_s=0.3), "Content-Length: 100000") as connection:
+        connection.sendall(HEAD)
+        for _ in range(1000):
+            connection.sendall(b"x")
+            if select.select([connection], [], [], 0.01)[0]:
+                break
+        else:
+            pytest.fail("it may go on for ever")
+        answer = connection.recv(4096)
+    assert b" 408 " in answer
+    assert b"not complete within 0.3 s" in answer
+
+
+@pytest.mark.parametrize("path", ["/predict", "/jobs"])
+def test_uploads_that_arrive_are_counted(gateway: Serve, demo: bytes, path: str) -> None:
+    """Twice as many as there are places, of clips and jobs together; one more is refused at its first byte."""
+    client = gateway(concurrency=1, queue=0)
+    waiting = [_start_upload(client, "Content-Length: 100000\r\nExpect: 100-continue") for _ in range(2)]
+    for connection in waiting:
+        assert b" 100 " in connection.recv(4096)  # it was let in
+    with _start_upload(client, "Content-Length: 100000") as connection:
+        refused = connection.recv(4096)
+    assert b" 503 " in refused and b'"overloaded"' in refused and b"retry-after: 1" in refused
+    for connection in waiting:
+        connection.close()
+    while (answer := client.post(path, files={"video": demo})).status_code == 503:
+        time.sleep(0.01)
+    assert answer.is_success
 
 
 def test_overload_is_said_with_a_time_to_return(gateway: Serve, demo: bytes) -> None:
