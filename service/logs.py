@@ -30,3 +30,5 @@ def configure(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # the request line of service.middleware says more
+    quiet = max(logging.WARNING, logging.getLevelNamesMapping()[level])
+    logging.getLogger("arq").setLevel(quiet)  # below warnings it tells whole ids of jobs, by which they can be fetched

@@ -102,6 +102,11 @@ def _moment(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s, UTC)
 
 
+def for_logs(job_id: str) -> str:
+    """Enough to follow a job by; whoever knows the whole id may read and delete the job."""
+    return job_id[:8]
+
+
 class Jobs(Protocol):
     async def check(self, key: str | None) -> None:
         """Before the clip has arrived: raises Overloaded where `submit` would, which it never does with a key that is

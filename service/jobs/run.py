@@ -13,7 +13,7 @@ from service.backends.base import BackendError
 from service.drawing import Drawing
 from service.film import read_and_film
 from service.jobs import drawing
-from service.jobs.base import JobOptions, Outputs
+from service.jobs.base import JobOptions, Outputs, for_logs
 from service.pipeline import Pipeline
 from service.progress import Progress
 from service.reading import Reading, Seen, without_picture
@@ -93,7 +93,7 @@ def failure(error: Exception, job_id: str) -> Problem:
     """
     if not isinstance(error, (SmileError, problems.Refusal)):
         event = "backend failed" if isinstance(error, BackendError) else "unexpected error"
-        log.error(event, exc_info=error, extra={"job": job_id})
+        log.error(event, exc_info=error, extra={"job": for_logs(job_id)})
     problem = problems.of(error, job_id)
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         final = HTTPStatus.INTERNAL_SERVER_ERROR

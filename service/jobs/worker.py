@@ -19,7 +19,7 @@ from service.backends import create_backend
 from service.backends.base import Backend, BackendUnavailable
 from service.jobs import keys
 from service.jobs.attempt import PAUSE_S, Attempt
-from service.jobs.base import JobOptions, Outputs
+from service.jobs.base import JobOptions, Outputs, for_logs
 from service.jobs.redis import UNFINISHED_S, connect
 from service.jobs.run import failure, run
 from service.pipeline import Pipeline
@@ -91,7 +91,7 @@ class ClipWorker:
 
     async def _hold(self, attempt: Attempt) -> None:
         """Work for as long as the job is held."""
-        fields = {"job": attempt.job_id, "attempt": attempt.number}
+        fields = {"job": for_logs(attempt.job_id), "attempt": attempt.number}
         log.info("job begun", extra=fields)
         work, beat = asyncio.create_task(self._work(attempt)), asyncio.create_task(attempt.beat())
         try:

@@ -137,13 +137,16 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
+    def logged(self) -> str:
+        return self._log.read_text()
+
     def count(self, event: str) -> int:
-        return self._log.read_text().count(f'"event": "{event}"')
+        return self.logged().count(f'"event": "{event}"')
 
     def until(self, event: str) -> None:
         ends = time.monotonic() + PATIENCE_S
         while not self.count(event):
-            assert time.monotonic() < ends and self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < ends and self._process.poll() is None, self.logged()
             time.sleep(0.02)
 
 

@@ -21,6 +21,8 @@ import httpx
 import pytest
 from starlette import formparsers
 
+from service.jobs.run import failure
+from service.logs import JsonFormatter
 from service.settings import Settings
 from tests import clips
 from tests.service.conftest import Serve, post, serve
@@ -196,6 +198,14 @@ def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes,
     assert post(client, demo).status_code == 200
     assert client.get(paths[1]).json()["state"] in ("queued", "running")
     assert all(client.delete(path).status_code == 204 for path in paths)
+
+
+def test_failure_is_logged_without_the_address_of_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log may not fetch and delete the job by it."""
+    job_id = "0123456789abcdef" * 2
+    assert failure(ZeroDivisionError(), job_id).request_id == job_id
+    (line,) = map(JsonFormatter().format, caplog.records)
+    assert '"job": "01234567"' in line and job_id not in line
 
 
 def test_deadline(gateway: Serve, demo: bytes) -> None:

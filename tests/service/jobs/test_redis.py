@@ -79,13 +79,17 @@ def test_job_waits_for_a_model_server(
     path = submit(client, demo, film="webm").headers["location"]
     stranded.until("job given back")
     stranded.stop()
-    start_worker()
+    worker = start_worker()
     done = until(client, path, ended)
     assert (done["state"], done["attempts"]) == ("done", 1)
     told = json.loads(redis_server.client().hget(keys.record(done["id"]), "progress"))
     assert told["fraction"] == READING_SHARE
     film = client.get(f"{path}/film")
     assert film.headers["content-type"] == "video/webm" and film.content.startswith(b"\x1aE\xdf\xa3")
+    worker.until("job ended")
+    for log in (stranded.logged(), worker.logged()):
+        assert f'"job": "{done["id"][:8]}"' in log
+        assert done["id"] not in log  # whoever knows it may fetch the film
 
 
 def test_redis_away_at_start_and_amid_the_work(
