@@ -37,6 +37,10 @@ class _Entry:
         self.problem: Problem | None = None
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def results_bytes(self) -> int:
+        return sum(map(len, self.outputs.values()))
+
     def record(self) -> Record:
         return Record(
             id=self.id,
@@ -58,7 +62,8 @@ class _Entry:
 class InProcessJobs:
     """A bounded queue beside that of `/predict`.
 
-    Jobs have their own few threads, so that however many wait, each clip of `/predict` has at least its share.
+    Jobs have their own few threads, so that however many wait, each clip of `/predict` has at least its share. Results
+    together are kept within the bytes that the clips of waiting jobs may have; the oldest are forgotten first.
     """
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
@@ -67,6 +72,7 @@ class InProcessJobs:
         self._room = settings.job_concurrency + settings.job_queue
         self._deadline_s = settings.job_deadline_s
         self._results_s = settings.job_results_s
+        self._results_bytes = self._room * settings.max_upload_bytes
         self._metrics = metrics
         self._entries: dict[str, _Entry] = {}
         self._ids: dict[str, str] = {}
@@ -145,11 +151,22 @@ class InProcessJobs:
         entry.ended = time.perf_counter()
         entry.expires_s = time.time() + self._results_s
         asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)
+        self._forget_oldest()
 
     def _entry(self, job_id: str) -> _Entry:
         if job_id not in self._entries:
             raise base.unknown()
         return self._entries[job_id]
+
+    def _forget_oldest(self) -> None:
+        """Until the results that are left have room; the newest stays, however large."""
+        kept = sorted((entry.ended, entry.id, entry.results_bytes) for entry in self._entries.values() if entry.outputs)
+        excess = sum(size for *_, size in kept) - self._results_bytes
+        for _, job_id, size in kept[:-1]:
+            if excess <= 0:
+                return
+            self._forget(job_id)
+            excess -= size
 
     def _forget(self, job_id: str) -> None:
         entry = self._entries.pop(job_id, None)

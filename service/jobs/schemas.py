@@ -23,7 +23,9 @@ class Job(BaseModel):
     frames_decoded: int
     frames_per_second: float | None = Field(description="decoded per second of work; null before the first")
     remaining_s: float | None = Field(description="estimate of the work left, once it is running; null where unknown")
-    expires: datetime | None = Field(description="until when a job that has ended, and what came of it, is kept")
+    expires: datetime | None = Field(
+        description="until when a job that has ended, and what came of it, is kept, unless newer results need its room"
+    )
     film: FilmFormat | None = Field(default=None, description="the film that was asked for")
     network: Networks = Field(default="fdin", description="what reads the clip")
     problem: Problem | None = Field(

@@ -187,6 +187,19 @@ def test_results_are_gone_after_their_time(gateway: Serve, demo: bytes) -> None:
     assert submit(client, demo, "key", top=1).json()["id"] != path.rsplit("/")[-1]
 
 
+def test_results_are_bounded_in_bytes(gateway: Serve, demo: bytes) -> None:
+    """Together they may be as large as the clips that may wait; the oldest are forgotten first, the newest is kept."""
+    client = gateway(max_upload_mb=0.9, job_queue=0)
+    paths = []
+    for key in ("key 1", "key 2"):
+        paths.append(submit(client, demo, key, film="mp4").headers["location"])
+        assert until(client, paths[-1], ended)["state"] == "done"
+    assert 450_000 < len(client.get(f"{paths[1]}/film").content) < 900_000
+    gone = client.get(f"{paths[0]}/film")
+    assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    assert submit(client, demo, "key 1").headers["location"] != paths[0]
+
+
 def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes, long_clip: bytes) -> None:
     """One more than may wait is refused with a time to return, but not one that waits already; /predict goes on."""
     client = gateway(job_queue=1)
