@@ -36,6 +36,10 @@ class Gate:
         self.uploads = 0
 
     @property
+    def waiting(self) -> int:
+        return max(0, self.inside - self._concurrency)
+
+    @property
     def retry_after_s(self) -> int:
         """Whole seconds until one more probably gets a place: until the next of those at work is done."""
         return max(1, math.ceil(self._mean_s / self._concurrency))

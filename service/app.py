@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -16,6 +16,7 @@ import smile
 from service import answer, examples, figure, film, page, problems, schemas
 from service.admission import Gate
 from service.backends import create_backend
+from service.backends.base import BackendError
 from service.jobs import access, create_jobs, results, routes
 from service.metrics import Metrics
 from service.middleware import LingeringClose, RequestScope, StartReport, path_of
@@ -105,6 +106,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = create_backend(settings)
         service = app.state.service = Service(settings, backend)
+        with suppress(BackendError):  # a server that comes later is told of with its first clip
+            metrics.serving(await backend.model())
         jobs = app.state.jobs = create_jobs(settings, backend, metrics)
         try:
             yield

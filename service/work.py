@@ -1,6 +1,7 @@
 """How a request becomes a reading: parameters, a place in the queue, a deadline, a client that may go away."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from service import answer, problems, schemas
 from service.admission import Gate
 from service.backends.base import Backend, BackendError, both_models
+from service.middleware import path_of
 from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reading import Seen
@@ -165,22 +167,23 @@ async def read(
 
 async def admitted(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Read]]) -> Read:
     """Do what reads a clip within the gate and the deadline, for as long as the client waits for it."""
-    reading = await _while_connected(request, _within_limits(request, service, work))
-    request.app.state.metrics.reading(reading)
-    return reading
+    return await _while_connected(request, _within_limits(request, service, work))
 
 
 async def _within_limits(request: Request, service: Service, work: Callable[[], Coroutine[Any, Any, Read]]) -> Read:
     gate: Gate = request.app.state.gate
     try:
         async with asyncio.timeout(service.settings.deadline_s), gate.slot():
-            return await work()
+            started = time.perf_counter()
+            reading = await work()
     except TimeoutError as error:
         raise problems.Refusal(
             HTTPStatus.GATEWAY_TIMEOUT,
             "timeout",
             f"No answer was ready within {service.settings.deadline_s:g} s. Send a shorter clip or try again later.",
         ) from error
+    request.app.state.metrics.reading(reading, path_of(request.scope), time.perf_counter() - started)
+    return reading
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, Read]) -> Read:

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from service.admission import Gate, Overloaded
 from service.backends.base import Backend
 from service.jobs import base
+from service.jobs.access import PATH
 from service.jobs.base import Output, Outputs, Record, Submission
 from service.jobs.run import failure, run
 from service.jobs.schemas import JobState
@@ -74,6 +75,7 @@ class InProcessJobs:
         self._results_s = settings.job_results_s
         self._results_bytes = self._room * settings.max_upload_bytes
         self._metrics = metrics
+        metrics.watch_jobs(self._gate)
         self._entries: dict[str, _Entry] = {}
         self._ids: dict[str, str] = {}
         """Idempotency key -> id."""
@@ -142,7 +144,7 @@ class InProcessJobs:
                     self._pipeline, clip, entry.options, entry.id, entry.progress, self._deadline_s
                 )
                 entry.outputs = await asyncio.to_thread(_aside, outputs)
-            self._metrics.reading(reading)
+            self._metrics.reading(reading, PATH, time.perf_counter() - entry.began)
             entry.state = "done"
         except Exception as error:
             entry.problem = failure(error, entry.id)
