@@ -31,7 +31,11 @@ NOTICE = (
 
 
 def model_card(
-    model: Model, backend: BackendName, traits: Sequence[schemas.Trait], siam: Model | None = None
+    model: Model,
+    backend: BackendName,
+    traits: Sequence[schemas.Trait],
+    limits: schemas.Limits,
+    siam: Model | None = None,
 ) -> schemas.ModelCard:
     """What serves, and what its weights say about themselves."""
     return schemas.ModelCard(
@@ -39,6 +43,7 @@ def model_card(
         backend=backend,
         provider=model.provider,
         traits=list(traits),
+        limits=limits,
         notice=NOTICE,
         siam=schemas.SiamCard(**_card(siam)) if siam else None,
     )

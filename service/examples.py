@@ -112,6 +112,7 @@ CARD = schemas.ModelCard(
     backend="inprocess",
     provider="CPUExecutionProvider",
     traits=["age", "gender"],
+    limits=schemas.Limits(max_upload_mb=64, max_pixels=4096 * 2304, max_duration_s=120, max_frames=15_000),
     interval_coverage=0.9,
     report={"age_mae_years": 6.1},
     notice="Estimates from appearance and motion. Not for decisions about anyone.",

@@ -241,6 +241,15 @@ class Prediction(_Schema):
     timings_ms: Timings
 
 
+class Limits(_Schema):
+    """What is accepted; a clip beyond it is refused. Named as the settings are."""
+
+    max_upload_mb: float = Field(description="megabytes (1,000,000 bytes) of the request with the clip")
+    max_pixels: int = Field(description="of one frame, shown with square pixels")
+    max_duration_s: float
+    max_frames: int = Field(description="in the whole clip")
+
+
 class SiamCard(_Schema):
     """What SIAM's weights say about themselves."""
 
@@ -266,6 +275,7 @@ class ModelCard(_Schema):
     backend: Literal["inprocess", "triton"]
     provider: str = Field(description="what really executes the graphs")
     traits: list[Trait]
+    limits: Limits
     interval_coverage: float | None
     report: dict[str, object] | None = Field(description="numbers of the evaluation, where one was made")
     notice: str

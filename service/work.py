@@ -128,7 +128,8 @@ async def model_card(backend: Backend, settings: Settings) -> schemas.ModelCard:
         siam = await backend.model("siam")
     except BackendError:
         siam = None
-    return answer.model_card(served, settings.backend, offered_traits(settings), siam)
+    limits = schemas.Limits.model_validate(settings, from_attributes=True)
+    return answer.model_card(served, settings.backend, offered_traits(settings), limits, siam)
 
 
 def offered_traits(settings: Settings) -> tuple[schemas.Trait, ...]:

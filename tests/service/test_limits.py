@@ -25,6 +25,12 @@ def _start_upload(client: httpx.Client, extra: str) -> socket.socket:
     return connection
 
 
+def test_limits_are_told_before_a_clip_is_sent(gateway: Serve) -> None:
+    """With the card, named as their settings are."""
+    limits = {"max_upload_mb": 1.5, "max_pixels": 640 * 360, "max_duration_s": 12.0, "max_frames": 300}
+    assert gateway(**limits).get("/model").json()["limits"] == limits
+
+
 def test_announced_size_is_refused_before_the_body(gateway: Serve) -> None:
     """A Content-Length over the limit is answered although not one byte of the body was sent."""
     with _start_upload(gateway(max_upload_mb=1), "Content-Length: 2000000") as connection:
