@@ -34,9 +34,9 @@ def _cpu_quota(cgroup: Path) -> tuple[int, int]:
 
 
 class Settings(BaseSettings):
-    """One attribute per variable: `max_upload_mb` is `SMILE_MAX_UPLOAD_MB`."""
+    """One attribute per variable: `max_upload_mb` is `SMILE_MAX_UPLOAD_MB`. An empty one counts as absent."""
 
-    model_config = SettingsConfigDict(env_prefix="SMILE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SMILE_", env_ignore_empty=True, frozen=True)
 
     backend: BackendName = "inprocess"
     model_repository: Path = Path(__file__).parent.parent / "model_repository"

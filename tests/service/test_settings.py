@@ -28,3 +28,11 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMILE_GENDER", "false")
     assert Settings().max_upload_bytes == 1_500_000
     assert Settings().gender is False
+
+
+def test_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `SMILE_GENDER=` in Compose's .env hands it on."""
+    defaults = Settings()
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"SMILE_{name.upper()}", "")
+    assert Settings() == defaults
