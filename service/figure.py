@@ -35,6 +35,8 @@ RESPONSE: dict[str, Any] = {
     },
 }
 NOT_STORED = {"Cache-Control": "no-store"}
+INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"}
+"""For SVG, which a browser that opens it by itself would take for a document of this site."""
 
 router = APIRouter()
 
@@ -108,7 +110,11 @@ async def answered(drawing: Drawing, kind: FigureKind, trait: schemas.Trait, loo
     return Response(
         image,
         media_type=MEDIA_TYPES[look.format],
-        headers={"Content-Disposition": f'inline; filename="{name}"', **NOT_STORED},
+        headers={
+            "Content-Disposition": f'inline; filename="{name}"',
+            **NOT_STORED,
+            **(INERT if look.format == "svg" else {}),
+        },
     )
 
 

@@ -60,6 +60,7 @@ class RequestScope:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
                 status, code = message["status"], headers.get(_CODE, "")
                 if code:
                     del headers[_CODE]

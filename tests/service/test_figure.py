@@ -27,6 +27,7 @@ def test_svg_says_what_predict_answers(client: httpx.Client, demo: bytes, kind: 
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith(MEDIA_TYPES["svg"])
     assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     texts = " ".join("".join(node.itertext()) for node in ET.fromstring(answer.text).iter())
     body = post(client, demo, explain=True).json()
     expected = {

@@ -245,6 +245,12 @@ def test_broken_form(client: httpx.Client, content_type: str, body: bytes) -> No
     assert answer.json()["detail"].startswith("The form cannot be read")
 
 
+@pytest.mark.parametrize("path", ["/model", "/nowhere", "/metrics", "/openapi.json"])
+def test_media_types_are_not_guessed(client: httpx.Client, path: str) -> None:
+    """Browsers take every answer for what it says it is, problems too."""
+    assert client.get(path).headers["x-content-type-options"] == "nosniff"
+
+
 def test_request_id_is_kept_or_made(client: httpx.Client) -> None:
     """A well-formed id of the client's comes back; anything else is replaced."""
     assert client.get("/health/live", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
