@@ -1,4 +1,8 @@
-"""Structured logs: one JSON object per line on standard error, never a pixel, never a file name of a client."""
+"""Structured logs: one JSON object per line on standard error, never a pixel, never a file name of a client.
+
+mediapipe's native code writes plain lines of its own to the same descriptor. They are let through: caught by a pipe of
+this process, the last words of a native crash would be lost with it.
+"""
 
 import json
 import logging
