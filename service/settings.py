@@ -56,9 +56,10 @@ class Settings(BaseSettings):
     upload_deadline_s: float = Field(default=300, gt=0)
     """Longest time from the first byte of an upload to its last.
 
-    Twice as many requests with a clip are let in at once as there are places (`concurrency` and `queue`), and each job
-    that waits or is in work in this process keeps its clip: so many times `max_upload_mb` is what can come to lie in
-    the folder of temporary files, with the results of jobs. Where less is given, clips are refused when it is full.
+    Twice as many requests with a clip are let in at once as there are places (`concurrency` and `queue`). Jobs in
+    process have a clip each, and their results may be as large again. So the folder of temporary files can come to
+    hold `max_upload_mb` x 2 x (`concurrency` + `queue` + `job_concurrency` + `job_queue`), and the films that are being
+    drawn; where it has less room, clips are refused when it is full.
     """
 
     concurrency: int = Field(default_factory=lambda: available_cores() + 1, ge=1)
