@@ -1,9 +1,9 @@
 // The flow of the page: start -> (camera) -> work -> result or failure.
 
 import { closeCamera, openCamera, record, whyNoCamera } from "./camera.js";
-import { readAsJob } from "./job.js";
+import { forget, readAsJob } from "./job.js";
 import { showResult } from "./result.js";
-import { Problem, send } from "./send.js";
+import { Problem } from "./send.js";
 import { FAILURES, PASSING } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -13,6 +13,7 @@ const NOTHING_SAVED = $("save-status").textContent;
 
 let clip = null;
 let asked = {};
+let key = "";
 let running = new AbortController();
 
 function show(section) {
@@ -33,6 +34,7 @@ function stop() {
 
 function restart() {
   stop();
+  forget();
   clip = null;
   $("file").value = "";
   show("start");
@@ -40,24 +42,27 @@ function restart() {
 
 const chosenNetwork = () => document.querySelector("#networks input:checked").value;
 
+const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 // `how`: what is asked for whenever this clip is sent.
-async function read(chosen, how) {
+async function read(chosen, how, under = randomKey()) {
   const signal = stop();
-  [clip, asked] = [chosen, how];
+  [clip, asked, key] = [chosen, how, under];
   const started = performance.now();
   const clock = setInterval(() => { $("elapsed").textContent = `· ${Math.round((performance.now() - started) / 1000)} s`; }, 1000);
+  signal.addEventListener("abort", () => clearInterval(clock));
   $("elapsed").textContent = "";
   $("clip-name").textContent = `${clip.name}, ${(clip.size / 1e6).toFixed(1)} MB`;
   onSent(0);
   show("work");
   try {
     const whole = { ...asked, explain: true, picture: true, top: "all" };
-    const answer = await readAsJob(clip, whole, { signal, onSent, onProgress });
+    const answer = await readAsJob(clip, whole, { signal, key, onSent, onProgress });
     showResult(answer);
     $("save-status").textContent = NOTHING_SAVED;
     show("result");
   } catch (error) {
-    if (error.name !== "AbortError") fail(error);
+    if (!signal.aborted) fail(error);
   } finally {
     clearInterval(clock);
   }
@@ -75,6 +80,7 @@ function onSent(share) {
 
 function onProgress({ state, fraction }) {
   if (state === "queued") showStage("Waiting for a free place", null);
+  else if (state === "lost") showStage("Waiting for the service", null);
   else showStage(asked.network === "siam" ? "Following the face" : "Following the face and weighing its regions", fraction);
 }
 
@@ -85,7 +91,7 @@ function fail(error) {
   $("failure-advice").textContent = advice;
   $("failure-detail").textContent = [error.detail, error.requestId && `Request ${error.requestId}.`].filter(Boolean).join(" ");
   if (code === "page") console.error(error);
-  const mayPass = clip !== null && PASSING.includes(code);
+  const mayPass = clip !== null && (PASSING.includes(code) || !(code in FAILURES));
   $("again").hidden = !mayPass;
   $("other").classList.toggle("primary", !mayPass);
   show("failure");
@@ -116,7 +122,7 @@ async function startRecording() {
     const recording = await record($("preview").srcObject, $("guide"), $("guide-progress"), signal);
     read(recording, { mirrored: false, network: chosenNetwork() });  // the preview is mirrored, the recording is not
   } catch (error) {
-    if (error.name !== "AbortError") fail(error);
+    if (!signal.aborted) fail(error);
   }
 }
 
@@ -126,16 +132,19 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-async function saveDrawn(what, extension, parameters) {
+const shownTrait = () => document.querySelector("#trait-switch input:checked")?.value;
+
+// `parameters`: of the job, beside those of this clip; `wanted` and `type`: as of readAsJob.
+async function saveDrawn(what, extension, { parameters, wanted, type }) {
   const { signal } = running;
-  const trait = document.querySelector("#trait-switch input:checked")?.value;
+  const trait = shownTrait();
   $("save-status").textContent = `Drawing the ${what} …`;
   try {
-    const drawn = await send(what, clip, { ...parameters, ...asked, ...(trait && { trait }), format: extension }, { signal, as: "blob" });
+    const drawn = await readAsJob(clip, { ...asked, ...parameters }, { signal, wanted, type });
     save(drawn, `smile-${trait ?? "siam"}.${extension}`);
     $("save-status").textContent = `The ${what} is saved.`;
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (signal.aborted) return;
     const [title, advice] = FAILURES[error.code] ?? [`The ${what} could not be drawn.`, "Try again."];
     $("save-status").textContent = `${title} ${advice}`;
   }
@@ -143,7 +152,13 @@ async function saveDrawn(what, extension, parameters) {
 
 function saveFigure(format) {
   const theme = matchMedia("(prefers-color-scheme: dark)").matches && format === "png" ? "dark" : "light";
-  return saveDrawn("figure", format, { kind: "all", theme });
+  const trait = shownTrait();
+  const look = new URLSearchParams({ kind: "all", format, theme, ...(trait && { trait }) });
+  return saveDrawn("figure", format, { wanted: `figure?${look}`, type: format === "png" ? "image/png" : "image/svg+xml" });
+}
+
+function saveFilm() {
+  return saveDrawn("film", "mp4", { parameters: { film: "mp4", traits: shownTrait() }, wanted: "film", type: "video/mp4" });
 }
 
 function take(files) {
@@ -155,10 +170,10 @@ $("file").addEventListener("change", () => take($("file").files));
 $("record").addEventListener("click", useCamera);
 $("start-recording").addEventListener("click", startRecording);
 for (const id of ["stop-camera", "cancel", "other", "new"]) $(id).addEventListener("click", restart);
-$("again").addEventListener("click", () => read(clip, asked));
+$("again").addEventListener("click", () => read(clip, asked, key));
 $("save-png").addEventListener("click", () => saveFigure("png"));
 $("save-svg").addEventListener("click", () => saveFigure("svg"));
-$("save-film").addEventListener("click", () => saveDrawn("film", "mp4", {}));
+$("save-film").addEventListener("click", saveFilm);
 $("save-json").addEventListener("click", () => {
   save(new Blob([JSON.stringify($("result").answer, null, 1)], { type: "application/json" }), "smile.json");
 });

@@ -29,6 +29,8 @@ export const PASSING = ["overloaded", "backend_unavailable", "storage_full", "ti
   "jobs_unavailable", "worker_lost", "job_not_found"];
 
 export const FAILURES = {
+  unreadable_file: ["This file cannot be opened.", "It was moved or changed since it was chosen, or it is a folder. Choose the clip again."],
+  camera_lost: ["The camera has gone away.", "It was unplugged, taken by another program, or is no longer allowed. Once it is back, record again."],
   unreadable_video: ["This file cannot be read as a video.", "Choose a recording as your phone or camera made it: MP4, MOV and WebM all work. If it is one, it may have been cut off on the way; copy it once more."],
   unsupported_media_type: ["This was not sent as a file.", "Reload the page and choose the clip again."],
   upload_too_large: ["The clip is too large for this service.", "Cut it to the few seconds around the smile, or record it at a lower resolution."],

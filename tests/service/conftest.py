@@ -1,4 +1,5 @@
-"""A real gateway: uvicorn on a free local port, in a thread, on the model repository that ships."""
+"""A real gateway: uvicorn on a free local port, in a thread, on the model repository that ships; and its page in a real
+Chromium."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,25 +7,30 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.settings import Settings
+from tests.service.browser import Browser, browser
 
 DEMO = Path(__file__).resolve().parents[2] / "demo/astronaut_smile.mp4"
 Serve = Callable[..., httpx.Client]
 
 
 @contextmanager
-def serve(settings: Settings, root_path: str = "") -> Iterator[httpx.Client]:
+def serve(
+    settings: Settings, root_path: str = "", between: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> Iterator[httpx.Client]:
     """A client of a gateway with these settings, which runs as long as the context.
 
-    `root_path` is what a proxy has taken off the paths of requests.
+    `root_path` is what a proxy has taken off the paths of requests, `between` what stands between client and gateway.
     """
     config = uvicorn.Config(
-        create_app(settings),
+        between(create_app(settings)),
         port=0,
         root_path=root_path,
         log_config=None,
@@ -73,3 +79,47 @@ def demo() -> bytes:
 
 def post(client: httpx.Client, clip: bytes, name: str = "clip.mp4", **params: Any) -> httpx.Response:
     return client.post("/predict", files={"video": (name, clip)}, params=params)
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo clip as Chromium's fake camera plays it, over and over."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    with av.open(str(DEMO)) as source, av.open(str(path), "w", format="mjpeg") as sink:
+        stream = sink.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 480, 360, "yuvj420p"
+        stream.options = {"q:v": "3"}
+        for frame in source.decode(video=0):
+            sink.mux(stream.encode(frame.reformat(480, 360, "yuvj420p")))
+        sink.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def window(camera: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with browser(tmp_path_factory.mktemp("saved"), *flags, f"--use-file-for-fake-video-capture={camera}") as window:
+        yield window
+
+
+def opened(window: Browser, client: httpx.Client) -> None:
+    """Open the page and wait until its scripts have run: Chromium may say that it is loaded before they have."""
+    window.look()
+    window.open(str(client.base_url))
+    window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
+
+
+@pytest.fixture
+def start(window: Browser, client: httpx.Client) -> Iterator[Browser]:
+    """The page, freshly opened; whatever it complains about fails the test."""
+    opened(window, client)
+    yield window
+    assert window.errors() == []
+
+
+@pytest.fixture
+def read(start: Browser) -> Browser:
+    """The page after it has read the demo clip."""
+    start.upload("#file", DEMO)
+    start.wait(lambda: start.shown("#result"))
+    return start

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +14,13 @@ import httpx
 import pytest
 
 from service import answer, page, problems
-from service.settings import Settings
-from tests import clips
-from tests.service.browser import CHROMIUM, DRIVER, Browser, browser
-from tests.service.conftest import DEMO, Serve, serve
+from tests.service.browser import Browser, in_chromium
+from tests.service.conftest import DEMO, Serve, opened
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 AXE = "axe-core-4.10.3"
 OWN_BYTES = 200_000
 TAB, ENTER, DOWN = "\ue004", "\ue007", "\ue015"
-
-in_chromium = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo clip as Chromium's fake camera plays it, over and over."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    with av.open(str(DEMO)) as source, av.open(str(path), "w", format="mjpeg") as sink:
-        stream = sink.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 480, 360, "yuvj420p"
-        stream.options = {"q:v": "3"}
-        for frame in source.decode(video=0):
-            sink.mux(stream.encode(frame.reformat(480, 360, "yuvj420p")))
-        sink.mux(stream.encode())
-    return path
-
-
-@pytest.fixture(scope="module")
-def window(camera: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with browser(tmp_path_factory.mktemp("saved"), *flags, f"--use-file-for-fake-video-capture={camera}") as window:
-        yield window
-
-
-def _open(window: Browser, client: httpx.Client) -> None:
-    """Open the page and wait until its scripts have run: Chromium may say that it is loaded before they have."""
-    window.look()
-    window.open(str(client.base_url))
-    window.wait(lambda: window.run("return document.querySelector('#card-fields').children.length"))
-
-
-@pytest.fixture
-def start(window: Browser, client: httpx.Client) -> Iterator[Browser]:
-    """The page, freshly opened; whatever it complains about fails the test."""
-    _open(window, client)
-    yield window
-    assert window.errors() == []
-
-
-@pytest.fixture
-def read(start: Browser) -> Browser:
-    """The page after it has read the demo clip."""
-    start.upload("#file", DEMO)
-    start.wait(lambda: start.shown("#result"))
-    return start
 
 
 def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
@@ -172,6 +123,18 @@ def test_saves_answer_figure_and_film(read: Browser) -> None:
 
 
 @in_chromium
+def test_figures_may_take_longer_than_clients_wait(window: Browser, gateway: Serve) -> None:
+    """They are drawn by jobs, like the answer: `/figure` would be refused here."""
+    opened(window, gateway(deadline_s=0.01))
+    window.upload("#file", DEMO)
+    window.wait(lambda: window.shown("#result"))
+    window.click("#save-png")
+    window.wait((window.downloads / "smile-age.png").exists)
+    assert window.text("#save-status") == "The figure is saved."
+    assert window.errors() == []
+
+
+@in_chromium
 def test_next_result_says_nothing_of_what_was_saved_before(read: Browser) -> None:
     """A film that is given up for another clip is not said to be drawn for ever."""
     before = read.text("#save-status")
@@ -213,36 +176,6 @@ def test_leaving_the_camera_switches_it_off(start: Browser) -> None:
     assert start.run("return window.tracks.map((track) => track.readyState)") == ["ended"]
 
 
-@pytest.fixture
-def reading(window: Browser, gateway: Serve, tmp_path: Path) -> httpx.Client:
-    """A service whose page is in the middle of a long clip."""
-    clip = tmp_path / "long.mp4"
-    clip.write_bytes(clips.clip_bytes(clips.astronaut_frames(30, (360, 360)) * 20))
-    client = gateway()
-    _open(window, client)
-    window.run(
-        "window.EventSource = class extends EventSource { constructor(path) { super(path); window.followed = path; } }"
-    )
-    window.upload("#file", clip)
-    window.wait(lambda: window.run("return window.followed"))
-    window.wait(lambda: 0 < window.run("return document.querySelector('#bar').value") < 1)
-    return client
-
-
-@in_chromium
-def test_cancel_stops_the_work(window: Browser, reading: httpx.Client) -> None:
-    """While a clip is followed the bar shows how far it is; cancel goes back to the start, and the job is erased."""
-    assert window.text("#stage") == "Following the face and weighing its regions"
-    window.click("#cancel")
-    assert window.shown("#start")
-    requests = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-    erased = re.compile(r"/jobs/[0-9a-f]{32}$")
-    (job,) = window.wait(lambda: [name for name in window.run(requests) if erased.search(name)])
-    assert reading.get(job).json()["code"] == "job_not_found"
-    assert window.shown("#start")
-    window.errors()
-
-
 @in_chromium
 def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -> None:
     """The service does not keep what the page has shown."""
@@ -253,49 +186,11 @@ def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -
 @in_chromium
 def test_works_without_gender(window: Browser, gateway: Serve) -> None:
     """Where gender is switched off, nothing of it is shown."""
-    _open(window, gateway(gender=False))
+    opened(window, gateway(gender=False))
     window.upload("#file", DEMO)
     window.wait(lambda: window.shown("#result"))
     assert not window.shown("#gender-card") and not window.shown("#trait-switch")
     assert window.errors() == []
-
-
-@in_chromium
-def test_says_what_is_wrong_with_a_clip(start: Browser, tmp_path: Path) -> None:
-    """A clip without a face: what is wrong and what to do in plain words, and another clip can be taken."""
-    clip = tmp_path / "wall.mp4"
-    clip.write_bytes(clips.clip_bytes([clips.flat((90, 90, 90), (320, 320))] * 30))
-    start.upload("#file", clip)
-    start.wait(lambda: start.shown("#failure"))
-    assert start.text("#failure-title") == "No face was found."
-    assert "Face the camera" in start.text("#failure-advice")
-    assert start.run("return document.activeElement.id") == "failure-title"
-    start.click("#other")
-    assert start.shown("#start")
-    assert all("422" in error for error in start.errors())
-
-
-@in_chromium
-def test_says_when_the_clip_is_lost(window: Browser, reading: httpx.Client) -> None:
-    """A job that the service does not know any more is told, and can be sent again."""
-    job = window.run("return window.followed").removesuffix("/events")
-    assert reading.delete(f"/{job}").status_code == 204
-    window.wait(lambda: window.shown("#failure"))
-    assert window.text("#failure-title") == "The service has forgotten the clip."
-    assert window.shown("#again")
-    window.errors()
-
-
-@in_chromium
-def test_says_when_the_service_is_gone(window: Browser) -> None:
-    """The page outlives its service, keeps the clip, and says so."""
-    with serve(Settings()) as client:
-        _open(window, client)
-    window.upload("#file", DEMO)
-    window.wait(lambda: window.shown("#failure"))
-    assert window.text("#failure-title") == "The service cannot be reached."
-    assert window.shown("#again")
-    window.errors()
 
 
 @pytest.fixture(scope="session")
@@ -360,7 +255,7 @@ def test_shows_both_and_how_far_they_are_apart(start: Browser, axe: str) -> None
     for look in ({}, {"dark": True}, {"width": 390, "height": 844}):
         start.look(**look)  # type: ignore[arg-type]
         assert _violations(start, axe) == []
-        assert start.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert start.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     start.look()
     start.click("#new")
     start.click("#networks input[value=fdin]")
@@ -372,7 +267,7 @@ def test_shows_both_and_how_far_they_are_apart(start: Browser, axe: str) -> None
 @in_chromium
 def test_offers_no_network_that_is_not_there(window: Browser, gateway: Serve, model_repository: Path) -> None:
     """A service with the interpreter alone has nothing to choose from."""
-    _open(window, gateway(model_repository=model_repository))
+    opened(window, gateway(model_repository=model_repository))
     assert not window.shown("#networks")
     assert window.errors() == []
 
@@ -389,7 +284,7 @@ def test_accessible_in_every_state(read: Browser, axe: str) -> None:
     for look in ({}, {"dark": True}, {"width": 390, "height": 844}):
         read.look(**look)  # type: ignore[arg-type]
         assert _violations(read, axe) == []
-        assert read.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert read.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     read.click("#new")
     for details in range(3):
         read.run("document.querySelectorAll('details')[arguments[0]].open = true", details)
