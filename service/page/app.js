@@ -85,6 +85,7 @@ function onProgress({ state, fraction }) {
 }
 
 function fail(error) {
+  closeCamera($("preview"));
   const code = error instanceof Problem ? error.code : "page";
   const [title, advice] = FAILURES[code] ?? ["This did not work.", "Try again, or send another clip."];
   $("failure-title").textContent = title;
@@ -103,8 +104,10 @@ async function useCamera() {
   $("start-recording").disabled = true;
   show("camera");
   try {
-    await openCamera($("preview"));
-    if (signal.aborted) return closeCamera($("preview"));
+    await openCamera($("preview"), signal, () => {
+      stop();
+      fail(new Problem("camera_lost"));
+    });
     $("guide").textContent = "";
     $("start-recording").disabled = false;
   } catch (error) {

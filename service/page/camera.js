@@ -1,5 +1,7 @@
 // Records six seconds of a smile, without sound, and says what to do meanwhile.
 
+import { pause } from "./pause.js";
+
 const COUNTDOWN = ["3", "2", "1"];
 const STEPS = [["Look neutral", 1.5], ["Smile broadly", 2.5], ["Relax your face", 2]];
 const TYPES = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"];
@@ -10,16 +12,25 @@ export function whyNoCamera() {
   return null;
 }
 
-export async function openCamera(preview) {
+// Shows the camera in `preview`, and calls `onLost` where it goes away by itself. Rejects with AbortError when `signal` is
+// aborted: a camera that is allowed only after that is closed again.
+export async function openCamera(preview, signal, onLost) {
   const video = { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
   const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+  if (signal.aborted) stopTracks(stream);
+  signal.throwIfAborted();
   preview.srcObject = stream;
+  for (const track of stream.getTracks()) track.addEventListener("ended", onLost, { signal });
   await preview.play();
-  return stream;
+  signal.throwIfAborted();
+}
+
+function stopTracks(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 export function closeCamera(preview) {
-  preview.srcObject?.getTracks().forEach((track) => track.stop());
+  if (preview.srcObject) stopTracks(preview.srcObject);
   preview.srcObject = null;
 }
 
@@ -38,8 +49,8 @@ export async function record(stream, guide, progress, signal) {
     recorder.addEventListener("error", () => reject(new Error("recorder")));
   });
   const whole = STEPS.reduce((sum, [, seconds]) => sum + seconds, 0);
-  progress.hidden = false;
   recorder.start();
+  progress.hidden = false;
   const started = performance.now();
   const ticking = setInterval(() => { progress.value = (performance.now() - started) / 1000 / whole; }, 100);
   try {
@@ -56,13 +67,4 @@ export async function record(stream, guide, progress, signal) {
   await stopped;
   const mime = recorder.mimeType.split(";")[0];
   return new File(parts, `recording.${mime === "video/mp4" ? "mp4" : "webm"}`, { type: mime });
-}
-
-function pause(seconds, signal) {
-  return new Promise((resolve, reject) => {
-    const gone = () => reject(new DOMException("cancelled", "AbortError"));
-    if (signal.aborted) return gone();
-    signal.addEventListener("abort", gone, { once: true });
-    setTimeout(() => { signal.removeEventListener("abort", gone); resolve(); }, seconds * 1000);
-  });
 }

@@ -210,3 +210,44 @@ def test_says_when_service_or_file_is_gone(window: Browser, tmp_path: Path) -> N
     window.wait(lambda: window.text("#failure-title") == "This file cannot be opened.")
     assert not window.shown("#again")
     window.errors()
+
+
+def _camera_open(window: Browser) -> None:
+    window.wait(lambda: window.run("return !document.querySelector('#start-recording').disabled"))
+
+
+@in_chromium
+def test_camera_allowed_too_late_is_switched_off(start: Browser) -> None:
+    """Cancelled while the browser asks for leave, and opened again: the camera that comes first is stopped."""
+    start.run(
+        "const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "[window.allow, window.streams] = [[], []];"
+        "navigator.mediaDevices.getUserMedia = async (...asked) => {"
+        "  await new Promise((resolve) => window.allow.push(resolve));"
+        "  window.streams.push(await real(...asked));"
+        "  return window.streams.at(-1);"
+        "};"
+    )
+    for button in ("#record", "#stop-camera", "#record"):
+        start.click(button)
+    start.run("window.allow.forEach((allow) => allow())")
+    _camera_open(start)
+    states = "return window.streams.map((stream) => stream.getVideoTracks()[0].readyState)"
+    assert start.run(states) == ["ended", "live"]
+    start.click("#stop-camera")
+    assert start.run(states) == ["ended", "ended"]
+
+
+@in_chromium
+@pytest.mark.parametrize("recording", [False, True])
+def test_says_when_the_camera_goes_away(start: Browser, recording: bool) -> None:
+    """Before or during the recording: it is told, and nothing is sent."""
+    start.click("#record")
+    _camera_open(start)
+    if recording:
+        start.click("#start-recording")
+        start.wait(lambda: start.shown("#guide-progress"))
+    start.run("document.querySelector('#preview').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+    assert _failed(start) == ("The camera has gone away.", False)
+    start.click("#other")
+    assert start.shown("#start") and not start.run("return document.querySelector('#preview').srcObject")
