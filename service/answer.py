@@ -12,6 +12,7 @@ from service.reading import Picture, Reading, Seen
 from service.settings import BackendName
 from service.siam import SiamReading
 from smile.card import AgeInterval
+from smile.course import mouth_curve
 from smile.ranking import Relation, rank
 from smile.regions import NAMES, PAIRS, REGIONS
 from smile.sampling import MAX_SAMPLES
@@ -191,11 +192,13 @@ def _clip(reading: Seen) -> schemas.Clip:
 
 
 def _picture(picture: Picture) -> schemas.Picture:
+    curve = dict(zip(*mouth_curve(picture.times_s, picture.mouth_ratios), strict=True))  # seconds -> ratio
     return schemas.Picture(
         face=data_uri(picture.face),
         face_s=round(picture.face_s, 3),
         times_s=[round(float(seconds), 3) for seconds in picture.times_s],
         mouth_ratios=[round(float(ratio), 4) if np.isfinite(ratio) else None for ratio in picture.mouth_ratios],
+        mouth_curve=[round(float(curve[t]), 4) if t in curve else None for t in picture.times_s],
     )
 
 

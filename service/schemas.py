@@ -142,6 +142,9 @@ class Picture(_Schema):
     mouth_ratios: list[float | None] = Field(
         description="distance of the mouth corners / distance of the outer eye corners; null where the face was bridged"
     )
+    mouth_curve: list[float | None] = Field(
+        description="`mouth_ratios` smoothed, null where they are: the curve that the course of the smile is taken from"
+    )
 
 
 class ModelIdentity(_Schema):

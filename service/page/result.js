@@ -127,5 +127,5 @@ function courseInWords({ clip, picture }) {
   const times = [["begins", smile.onset_s], ["is full", smile.apex_s], ["fades", smile.offset_s]]
     .filter(([, seconds]) => seconds !== null).map(([word, seconds]) => `${word} at ${seconds.toFixed(2)} s`);
   const said = times.length ? `The smile ${times.join(", ")}.` : "No beginning or end of a smile was seen.";
-  return `${said} Width of the mouth over the width of the eyes, at the ${picture.times_s.length} instants that were used. The ring marks the face shown above.`;
+  return `${said} Width of the mouth over the width of the eyes: dots at the ${picture.times_s.length} instants that were used, and the smoothed line that is judged. The ring marks the face shown above.`;
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.figure import MEDIA_TYPES
 from smile.alignment import CROP_PX
+from smile.course import REST_QUANTILE
 from tests import clips
 from tests.service.conftest import Serve, post
 
@@ -83,6 +84,8 @@ def test_picture_for_those_who_draw_themselves(client: httpx.Client, demo: bytes
     picture = pictured["picture"]
     assert len(picture["times_s"]) == len(picture["mouth_ratios"]) == pictured["clip"]["frames_used"]
     assert picture["face_s"] == pictured["clip"]["smile"]["apex_s"]
+    rise = max(picture["mouth_curve"]) - np.quantile(picture["mouth_curve"], REST_QUANTILE)
+    assert rise == pytest.approx(pictured["clip"]["smile"]["amplitude"], abs=1e-3)
     encoded = base64.b64decode(picture["face"].removeprefix("data:image/png;base64,"), validate=True)
     face = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     assert face.shape == (CROP_PX, CROP_PX, 3)

@@ -20,6 +20,7 @@ from tests.service.conftest import DEMO, Serve, opened
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 AXE = "axe-core-4.10.3"
 OWN_BYTES = 200_000
+LINE = "querySelector('#course .line').getAttribute('d').split(/[ML]/).length - 1"
 TAB, ENTER, DOWN = "\ue004", "\ue007", "\ue015"
 
 
@@ -77,6 +78,8 @@ def test_reads_an_uploaded_clip(read: Browser) -> None:
     assert f"{body['clip']['smile']['apex_s']:.2f} s" in read.text("#course-words")
     assert read.run("return document.querySelectorAll('#face path').length") == 36 + 1
     assert read.run("return document.querySelectorAll('#effects li').length") == 9
+    for drawn, name in (("querySelectorAll('#course .dot').length", "mouth_ratios"), (LINE, "mouth_curve")):
+        assert read.run(f"return document.{drawn}") == sum(value is not None for value in body["picture"][name])
     assert read.run("return document.activeElement.id") == "result-title"
 
 
