@@ -36,7 +36,7 @@ def install(app: FastAPI) -> None:
 
     @app.api_route("/", methods=READ, include_in_schema=False)
     async def index() -> FileResponse:
-        return FileResponse(FILES / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(FILES / "index.html")
 
     @app.api_route("/llms.txt", methods=READ, include_in_schema=False)
     async def llms() -> FileResponse:
@@ -44,25 +44,26 @@ def install(app: FastAPI) -> None:
 
 
 class BrowserPolicy:
-    """Adds the Content-Security-Policy of the page and of the documentation to their responses."""
+    """Adds the Content-Security-Policy of the page and of the documentation to their responses. Browsers ask anew for
+    every file of the page: those of two versions do not fit each other."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        policy = _policy(path_of(scope)) if scope["type"] == "http" else None
-        if policy is None:
+        added = _headers(path_of(scope)) if scope["type"] == "http" else None
+        if added is None:
             return await self._app(scope, receive, send)
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update({"Content-Security-Policy": policy, **BESIDE})
+                MutableHeaders(scope=message).update({**added, **BESIDE})
             await send(message)
 
         await self._app(scope, receive, sending)
 
 
-def _policy(path: str) -> str | None:
+def _headers(path: str) -> dict[str, str] | None:
     if path == "/" or path.startswith("/page/"):
-        return STRICT
-    return DOCUMENTATION if path == "/docs" else None
+        return {"Content-Security-Policy": STRICT, "Cache-Control": "no-cache"}
+    return {"Content-Security-Policy": DOCUMENTATION} if path == "/docs" else None

@@ -35,7 +35,9 @@ def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
     for file in files:
         elsewhere = file.read_text().replace("http://www.w3.org/2000/svg", "")
         assert "://" not in elsewhere
-        assert "style.css" == file.name or client.get(f"/page/{file.name}").headers["content-security-policy"]
+        headers = client.get(f"/page/{file.name}").headers
+        assert headers["content-security-policy"] and headers["cache-control"] == "no-cache"
+    assert index.headers["cache-control"] == "no-cache"
     assert "content-security-policy" not in client.get("/model").headers
     assert "script-src 'self' 'unsafe-inline'" in client.get("/docs").headers["content-security-policy"]
 
