@@ -205,6 +205,7 @@ async function showCard() {
   const card = await response.json();
   $("notice").textContent = card.notice;
   $("networks").hidden = !card.siam;
+  for (const words of document.querySelectorAll(".of-gender")) words.hidden = !card.traits.includes("gender");
   const fields = {
     Model: `${card.name}, version ${card.version}`,
     "Trained on": card.trained_on ?? "nothing: the weights are untrained",

@@ -99,6 +99,7 @@ function showRelations(answer, trait) {
   for (const [id, relations] of [["pairs", pairs], ["triplets", triplets]]) {
     $(id).replaceChildren(...relations.slice(0, LISTED).map((relation) => row(relation, relations[0].importance)));
   }
+  $("relations-title").textContent = trait === "age" ? "Relations behind the age" : "Relations behind the gender";
   $("scale-top").textContent = scale.toFixed(3);
   $("effect-note").textContent = trait === "gender" ? "Effects are on the probability, in percentage points." : "";
   showEffects(effects, trait, answer);
@@ -111,7 +112,7 @@ function amount(effect, trait) {
 }
 
 function showEffects(effects, trait, answer) {
-  $("effects-title").textContent = trait === "age" ? "What each region adds to the age" : `What each region adds to “${answer.gender.label}”`;
+  $("effects-title").textContent = trait === "age" ? "What each region adds to the age, in years" : `What each region adds to “${answer.gender.label}”, in points`;
   const values = effects.map((effect) => effect[trait === "age" ? "years" : "probability"]);
   const most = Math.max(...values.map(Math.abs)) || 1;
   $("effects").replaceChildren(...effects.map((effect, i) => {

@@ -88,12 +88,24 @@ class Browser:
             time.sleep(0.05)
         return value
 
-    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False, still: bool = True) -> None:
-        """Size of the window, colour scheme and motion that the user prefers."""
+    def look(
+        self,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        still: bool = True,
+        forced_colours: bool = False,
+    ) -> None:
+        """Size of the window, colours and motion that the user prefers."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce" * still}
+        features = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" * still,
+            "forced-colors": "active" if forced_colours else "none",
+        }
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in features.items()])
 
     def screenshot(self, *, whole: bool = True) -> bytes:

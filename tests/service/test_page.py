@@ -87,7 +87,7 @@ def test_reads_an_uploaded_clip(read: Browser) -> None:
 
 @in_chromium
 def test_rows_light_up_their_links(read: Browser) -> None:
-    """By mouse, by keyboard, and kept by a click; the switch shows the other trait."""
+    """By mouse, by keyboard, and kept by a click; the switch shows the other trait, and the title names it."""
     lit = "return document.querySelector('#face title').textContent"
     before = read.run(lit)
     read.hover("#triplets li:nth-child(2) button")
@@ -104,6 +104,7 @@ def test_rows_light_up_their_links(read: Browser) -> None:
     read.run("document.activeElement.blur()")
     assert read.run(lit) == kept
     read.click("#trait-switch label:nth-of-type(2) input")
+    assert read.text("#relations-title") == "Relations behind the gender"
     gender = read.run("return document.querySelector('#result').answer.gender.pairs[0].regions")
     assert read.text("#pairs li").split("\n")[1] == " + ".join(name.replace("_", " ") for name in gender)
 
@@ -192,8 +193,10 @@ def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -
 def test_works_without_gender(window: Browser, gateway: Serve) -> None:
     """Where gender is switched off, nothing of it is shown."""
     opened(window, gateway(gender=False))
+    assert "gender" not in window.text("body").lower()
     window.upload("#file", DEMO)
     window.wait(lambda: window.shown("#result"))
+    assert "gender" not in window.text("body").lower()
     assert not window.shown("#gender-card") and not window.shown("#trait-switch")
     assert window.errors() == []
 
@@ -281,6 +284,41 @@ def _violations(window: Browser, axe: str) -> list[str]:
     window.run(axe)
     found = window.run("return axe.run(document).then((result) => result.violations)")
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
+
+
+CONTRAST = """
+const luminance = (colour) => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  const linear = (v) => (v > 0.04 ? ((v + 0.055) / 1.055) ** 2.4 : v / 12.92);
+  const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((v) => linear(v / 255));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+};
+const of = ([selector, property]) => luminance(getComputedStyle(document.querySelector(selector))[property]);
+const [a, b] = [of(arguments[0]), of(arguments[1])];
+return Math.max(a, b) / Math.min(a, b);
+"""
+
+
+@in_chromium
+@pytest.mark.parametrize("look", [{}, {"dark": True}, {"forced_colours": True}])
+def test_states_and_bars_stand_out(read: Browser, look: dict[str, Any]) -> None:
+    """The chosen trait, the chosen row and the bars differ from what is beside them by 3:1 (WCAG 1.4.11)."""
+    read.look(**look)
+    checked, row = "#trait-switch input:checked + span", "#pairs button[aria-pressed=true]"
+    for mark, beside in (
+        (checked, "#trait-switch"),
+        (row, ".ranking-card"),
+        ("#pairs .track span", "#pairs li:last-child .track"),
+    ):
+        assert read.run(
+            "return parseFloat(getComputedStyle(document.querySelector(arguments[0])).borderBottomWidth)", mark
+        )
+        assert read.run(CONTRAST, [mark, "borderBottomColor"], [beside, "backgroundColor"]) > 3, mark
+    colour = read.run("return document.querySelector('#pairs .track span').style.backgroundColor")
+    seen = "return getComputedStyle(document.querySelector('#pairs .track span')).backgroundColor"
+    assert read.run(seen).replace(",", "") == colour.replace(",", "")
 
 
 @in_chromium
