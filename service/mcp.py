@@ -58,7 +58,7 @@ def create_server(url: str | None = None) -> MCPServer[_Serving]:
 async def predict(
     context: Context[_Serving],
     path: Annotated[str, Field(description="Path of a video file on this machine.")],
-    top: Annotated[int, Field(ge=1, description="How many relations to list.")] = work.DEFAULT_TOP,
+    top: Annotated[int, Field(ge=1, description="How many relations to list.")] = schemas.DEFAULT_TOP,
     traits: Annotated[list[schemas.Trait] | None, Field(description="Default: all that are offered.")] = None,
     mirrored: Annotated[bool, Field(description=work.MIRRORED)] = False,
     explain: Annotated[bool, Field(description=work.EXPLAIN)] = False,

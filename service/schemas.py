@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from smile.regions import NAMES
+from service.settings import BackendName
+from smile.regions import NAMES, Side
 from smile.tensors import GENDERS
 
 RegionName = Literal[NAMES]  # type: ignore[valid-type]
-Side = Literal["left", "right"]
 Trait = Literal["age", "gender"]
+DEFAULT_TOP = 5
+"""Relations that are listed where nothing is asked for."""
 Networks = Literal["fdin", "siam", "both"]
 FigureFormat = Literal["png", "svg"]
 FigureKind = Literal["relations", "matrix", "course", "effects", "attention", "all"]
@@ -275,7 +277,7 @@ class ModelCard(_Schema):
     licence: str
     frame_rate_hz: float
     fingerprint: str
-    backend: Literal["inprocess", "triton"]
+    backend: BackendName
     provider: str = Field(description="what really executes the graphs")
     traits: list[Trait]
     limits: Limits

@@ -43,7 +43,7 @@ Clip = Annotated[
 ]
 
 Count = Annotated[int, Field(ge=1)] | Literal["all"]
-TOP = "How many relations to list, or `all`. Default 5."
+TOP = f"How many relations to list, or `all`. Default {schemas.DEFAULT_TOP}."
 TRAITS = "Which traits to answer; repeat or separate by commas. Default: all that are offered."
 MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
 EXPLAIN = "Also measure what zeroing each region and each pair does to the answer."
@@ -52,7 +52,6 @@ PICTURE = (
     "most attended frames and warped faces, under their heat."
 )
 NETWORK = "Which network reads the clip: the interpreter (`fdin`, the default), SIAM (`siam`, age alone), or both."
-DEFAULT_TOP = 5
 
 PROBLEMS = problems.documented(
     {
@@ -71,7 +70,7 @@ PROBLEMS = problems.documented(
 class Options(BaseModel):
     """Parameters of a prediction. Each may stand in the query or in the form; the form wins."""
 
-    top: Count = DEFAULT_TOP
+    top: Count = schemas.DEFAULT_TOP
     traits: tuple[schemas.Trait, ...]
     mirrored: bool = False
     explain: bool = False
@@ -104,7 +103,7 @@ async def _options(
     elif chosen == "siam":
         await service.backend.model("siam")
     return Options(
-        top=top_field or top or DEFAULT_TOP,
+        top=top_field or top or schemas.DEFAULT_TOP,
         traits=tuple(name for name in offered if name in asked),
         mirrored=bool(mirrored if mirrored_field is None else mirrored_field),
         explain=bool(explain if explain_field is None else explain_field),

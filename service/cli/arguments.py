@@ -37,7 +37,9 @@ EXIT_STATUSES = exits.__doc__.split("\n\n", 1)[1] if exits.__doc__ else ""
 
 
 def parser() -> argparse.ArgumentParser:
-    top = _Parser(prog="smile", description="Age and gender from smile videos, and the relations behind them.")
+    top = _Parser(
+        prog="smile", description="Age and gender from smile videos, and the relations that the network weighed."
+    )
     top.epilog = EXAMPLES
     top.add_argument("--version", action="version", version=smile.__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
@@ -79,7 +81,13 @@ def _predict(predict: argparse.ArgumentParser) -> None:
         help="what --figure draws (default: relations; of siam: attention)",
     )
     predict.add_argument("--film", metavar="F", help="film: an .mp4 or .webm, or a folder for several clips")
-    predict.add_argument("--top", type=_top, default=5, metavar="N", help="relations to list, or all (default: 5)")
+    predict.add_argument(
+        "--top",
+        type=_top,
+        default=schemas.DEFAULT_TOP,
+        metavar="N",
+        help="relations to list, or all (default: %(default)s)",
+    )
     predict.add_argument("--traits", type=_traits, metavar="T", help="age, gender or age,gender (default: all offered)")
     predict.add_argument(
         "--network",

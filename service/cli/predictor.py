@@ -17,7 +17,7 @@ class Wanted:
         film: format of films, where they are wanted.
     """
 
-    top: int | None = 5
+    top: int | None = schemas.DEFAULT_TOP
     traits: tuple[schemas.Trait, ...] | None = None
     mirrored: bool = False
     explain: bool = False

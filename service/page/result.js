@@ -99,7 +99,7 @@ function showRelations(answer, trait) {
   for (const [id, relations] of [["pairs", pairs], ["triplets", triplets]]) {
     $(id).replaceChildren(...relations.slice(0, LISTED).map((relation) => row(relation, relations[0].importance)));
   }
-  $("relations-title").textContent = trait === "age" ? "Relations behind the age" : "Relations behind the gender";
+  $("relations-title").textContent = trait === "age" ? "Relations weighed for the age" : "Relations weighed for the gender";
   $("scale-top").textContent = scale.toFixed(3);
   $("effect-note").textContent = trait === "gender" ? "Effects are on the probability, in percentage points." : "";
   showEffects(effects, trait, answer);

@@ -104,7 +104,7 @@ def test_rows_light_up_their_links(read: Browser) -> None:
     read.run("document.activeElement.blur()")
     assert read.run(lit) == kept
     read.click("#trait-switch label:nth-of-type(2) input")
-    assert read.text("#relations-title") == "Relations behind the gender"
+    assert read.text("#relations-title") == "Relations weighed for the gender"
     gender = read.run("return document.querySelector('#result').answer.gender.pairs[0].regions")
     assert read.text("#pairs li").split("\n")[1] == " + ".join(name.replace("_", " ") for name in gender)
 
