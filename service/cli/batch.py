@@ -63,7 +63,7 @@ def pictures(asked: str | None, suffixes: Sequence[str], sources: Sequence[Sourc
         if len(sources) > 1:
             raise Usage(f"{place}: one file for {len(sources)} clips; name a folder")
         return _apart(Pictures(place, place.suffix.lower(), is_folder=False), sources)
-    if os.path.exists(place) and not is_folder or place.suffix and not is_folder:
+    if os.path.exists(place) and not os.path.isdir(place) or place.suffix and not is_folder:
         raise Usage(f"{place}: name a file that ends in {' or '.join(suffixes)}, or a folder")
     if len({source.picture for source in sources}) < len(sources):
         raise Usage(f"{place}: clips of the same name in several folders; name the folder above them, once")
