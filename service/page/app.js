@@ -205,6 +205,7 @@ async function showCard() {
   const card = await response.json();
   $("notice").textContent = card.notice;
   $("networks").hidden = !card.siam;
+  $("most").textContent = ` At most ${card.limits.max_duration_s} s and ${card.limits.max_upload_mb} MB.`;
   for (const words of document.querySelectorAll(".of-gender")) words.hidden = !card.traits.includes("gender");
   const fields = {
     Model: `${card.name}, version ${card.version}`,

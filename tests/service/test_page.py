@@ -190,6 +190,13 @@ def test_forgets_the_clip_once_it_is_read(read: Browser, client: httpx.Client) -
 
 
 @in_chromium
+def test_tells_the_limits_of_clips(window: Browser, gateway: Serve) -> None:
+    """Before anything is sent, as they are set."""
+    opened(window, gateway(max_duration_s=30, max_upload_mb=12.5))
+    window.wait(lambda: window.text("#limits").endswith("At most 30 s and 12.5 MB."))
+
+
+@in_chromium
 def test_works_without_gender(window: Browser, gateway: Serve) -> None:
     """Where gender is switched off, nothing of it is shown."""
     opened(window, gateway(gender=False))
