@@ -1,13 +1,10 @@
-"""How many clips are worked on, how many may wait or arrive, and when somebody who is turned away should come back."""
+"""How many clips are worked on, how many may wait, and when somebody who is turned away should come back."""
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-
-UPLOADS_A_PLACE = 2
-"""Requests with a clip at once, for each place: while some are worked on and wait, as many may be on their way."""
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class Overloaded(Exception):
@@ -23,7 +20,6 @@ class Gate:
 
     Attributes:
         room, inside: clips that may be in work or wait, and those that do.
-        upload_room, uploads: requests with a clip that may be under way, and those that are.
     """
 
     def __init__(self, concurrency: int, queue: int) -> None:
@@ -32,8 +28,6 @@ class Gate:
         self._mean_s = 1.0
         self.room = concurrency + queue
         self.inside = 0
-        self.upload_room = UPLOADS_A_PLACE * self.room
-        self.uploads = 0
 
     @property
     def waiting(self) -> int:
@@ -49,17 +43,6 @@ class Gate:
         if self.inside >= self.room:
             raise Overloaded(self.retry_after_s)
 
-    @contextmanager
-    def upload(self) -> Iterator[None]:
-        """Hold room for what a request brings, from its first byte on. Raises Overloaded where there is none."""
-        if self.uploads >= self.upload_room:
-            raise Overloaded(self.retry_after_s)
-        self.uploads += 1
-        try:
-            yield
-        finally:
-            self.uploads -= 1
-
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Wait for one's turn and hold it. Raises Overloaded at once where the queue is full."""
@@ -72,3 +55,19 @@ class Gate:
                 self._mean_s += 0.2 * (time.perf_counter() - started - self._mean_s)  # of served requests alone
         finally:
             self.inside -= 1
+
+
+class UploadRoom:
+    """For the bytes of uploads under way, each from its arrival to the beginning of the answer. For one event loop.
+
+    Attributes:
+        limit, taken: bytes that there may be, and that there are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.taken >= self.limit

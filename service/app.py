@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 import smile
 from service import answer, examples, figure, film, page, problems, schemas
-from service.admission import Gate
+from service.admission import Gate, UploadRoom
 from service.backends import create_backend
 from service.backends.base import BackendError
 from service.jobs import access, create_jobs, results, routes
@@ -100,7 +100,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; the backend is loaded when it starts, and released when it stops."""
     settings = settings or Settings()
     gate = Gate(settings.concurrency, settings.queue)
-    metrics = Metrics(gate)
+    room = UploadRoom(settings.upload_room_bytes)
+    metrics = Metrics(gate, room)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -146,7 +147,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         UploadGuard,
         uploads=UPLOADS,
         admit=admit,
-        upload=gate.upload,
+        room=room,
         max_bytes=settings.max_upload_bytes,
         pause_s=settings.upload_pause_s,
         deadline_s=settings.upload_deadline_s,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
 import smile
-from service.admission import Gate
+from service.admission import Gate, UploadRoom
 from service.backends.base import Model
 from service.reading import Seen
 
@@ -17,7 +17,7 @@ WORK_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 900)
 class Metrics:
     """A registry of its own, so that several applications can live in one process (as they do in tests)."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, room: UploadRoom) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._serving = Info("smile", "Version of the service, and the model that serves", registry=self.registry)
@@ -59,11 +59,11 @@ class Metrics:
         )
         self._gauge("smile_clips_limit", "Clips inside at which one more is refused", lambda: gate.room)
         self._gauge(
-            "smile_uploads_inside",
-            "Requests with a clip, of jobs too, from their first byte to their answer",
-            lambda: gate.uploads,
+            "smile_upload_bytes",
+            "Bytes of the uploads under way, of jobs too, from their arrival to their answer",
+            lambda: room.taken,
         )
-        self._gauge("smile_uploads_limit", "Uploads inside at which one more is refused", lambda: gate.upload_room)
+        self._gauge("smile_upload_bytes_limit", "Bytes of uploads at which more are refused", lambda: room.limit)
 
     def request(self, method: str, route: str, status: int, code: str, seconds: float) -> None:
         self._requests.labels(method, route, status, code).inc()

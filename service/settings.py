@@ -56,10 +56,10 @@ class Settings(BaseSettings):
     upload_deadline_s: float = Field(default=300, gt=0)
     """Longest time from the first byte of an upload to its last.
 
-    Twice as many requests with a clip are let in at once as there are places (`concurrency` and `queue`). Jobs in
-    process have a clip each, and their results may be as large again. So the folder of temporary files can come to
-    hold `max_upload_mb` x 2 x (`concurrency` + `queue` + `job_concurrency` + `job_queue`), and the films that are being
-    drawn; where it has less room, clips are refused when it is full.
+    Uploads that arrive, wait or are in work may hold `upload_room_bytes`. Jobs in process have a clip each, and their
+    results may be as large again. So the folder of temporary files can come to hold `max_upload_mb` x 2 x
+    (`concurrency` + `queue` + `job_concurrency` + `job_queue`), and the films that are being drawn or fetched; where
+    it has less room, clips are refused when it is full.
     """
 
     concurrency: int = Field(default_factory=lambda: available_cores() + 1, ge=1)
@@ -94,3 +94,8 @@ class Settings(BaseSettings):
     @property
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * 1_000_000)
+
+    @property
+    def upload_room_bytes(self) -> int:
+        """For uploads that arrive, wait or are in work: while some have their places, as many may be on their way."""
+        return 2 * (self.concurrency + self.queue) * self.max_upload_bytes

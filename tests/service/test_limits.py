@@ -1,8 +1,10 @@
 """Limits, overload, deadlines and clients that stop or leave: on a real server, over real sockets."""
 
+import re
 import select
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -16,13 +18,27 @@ HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename=
 FIELD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="top"\r\n\r\n'.encode()
 
 
-def _start_upload(client: httpx.Client, extra: str) -> socket.socket:
+def _start_upload(client: httpx.Client, extra: str, path: str = "/predict") -> socket.socket:
     """A POST whose headers and first bytes are sent, and nothing else."""
     url = urlsplit(str(client.base_url))
     connection = socket.create_connection((url.hostname, url.port), timeout=20)
-    headers = ["POST /predict HTTP/1.1", "Host: a", f"Content-Type: multipart/form-data; boundary={BOUNDARY}", extra]
+    headers = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Type: multipart/form-data; boundary={BOUNDARY}", extra]
     connection.sendall("\r\n".join([*headers, "", ""]).encode())
     return connection
+
+
+def _arrived(client: httpx.Client) -> float:
+    """Bytes of the uploads under way."""
+    (told,) = re.findall(r"^smile_upload_bytes (.*)$", client.get("/metrics").text, re.MULTILINE)
+    return float(told)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        time.sleep(0.01)
+    pytest.fail("it does not come to that")
 
 
 def test_limits_are_told_before_a_clip_is_sent(gateway: Serve) -> None:
@@ -105,21 +121,23 @@ def test_slow_client_is_let_go(gateway: Serve) -> None:
     assert b"not complete within 0.3 s" in answer
 
 
-@pytest.mark.parametrize("path", ["/predict", "/jobs"])
-def test_uploads_that_arrive_are_counted(gateway: Serve, demo: bytes, path: str) -> None:
-    """Twice as many as there are places, of clips and jobs together; one more is refused at its first byte."""
-    client = gateway(concurrency=1, queue=0)
-    waiting = [_start_upload(client, "Content-Length: 100000\r\nExpect: 100-continue") for _ in range(2)]
+def test_uploads_that_arrive_have_bounded_room(gateway: Serve, demo: bytes) -> None:
+    """Clips and jobs together: as much as twice as many as there are places; what comes then is refused, until there is
+    room again. One that has brought nothing yet keeps nobody out."""
+    client = gateway(concurrency=1, queue=0, max_upload_mb=1)
+    idle = [_start_upload(client, "Content-Length: 900000") for _ in range(8)]
+    waiting = [_start_upload(client, "Content-Length: 990000", path) for path in ("/predict", "/jobs")]
     for connection in waiting:
-        assert b" 100 " in connection.recv(4096)  # it was let in
-    with _start_upload(client, "Content-Length: 100000") as connection:
+        connection.sendall(HEAD + bytes(980_000))
+    _until(lambda: _arrived(client) >= 2 * 980_000)
+    with _start_upload(client, "Content-Length: 900000", "/jobs") as connection:
+        connection.sendall(HEAD + bytes(300_000))
         refused = connection.recv(4096)
-    assert b" 503 " in refused and b'"overloaded"' in refused and b"retry-after: 1" in refused
-    for connection in waiting:
+    assert b" 503 " in refused and b'"overloaded"' in refused and b"retry-after: 10" in refused
+    for connection in [*idle, *waiting]:
         connection.close()
-    while (answer := client.post(path, files={"video": demo})).status_code == 503:
-        time.sleep(0.01)
-    assert answer.is_success
+    _until(lambda: _arrived(client) == 0)
+    assert post(client, demo).is_success
 
 
 def test_overload_is_said_with_a_time_to_return(gateway: Serve, demo: bytes) -> None:

@@ -214,13 +214,18 @@ def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes,
 
 
 def test_places_are_counted_beside_their_limits(gateway: Serve, long_clip: bytes) -> None:
-    """Jobs of this process by state; clips whose client waits, and requests with a clip, apart from them."""
+    """Jobs of this process by state; clips whose client waits, and the bytes of uploads, apart from them."""
     client = gateway(concurrency=2, queue=3, job_concurrency=1, job_queue=4)
     paths = [submit(client, long_clip).headers["location"] for _ in range(2)]
     until(client, paths[0], at_work)
     told = client.get("/metrics").text.splitlines()
     jobs = ['smile_jobs_inside{state="running"} 1.0', 'smile_jobs_inside{state="queued"} 1.0', "smile_jobs_limit 5.0"]
-    clips = ["smile_clips_inside 0.0", "smile_clips_limit 5.0", "smile_uploads_inside 0.0", "smile_uploads_limit 10.0"]
+    clips = [
+        "smile_clips_inside 0.0",
+        "smile_clips_limit 5.0",
+        "smile_upload_bytes 0.0",
+        "smile_upload_bytes_limit 6.4e+08",
+    ]
     assert {*jobs, *clips} <= set(told)
     for path in paths:
         client.delete(path)
