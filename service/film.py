@@ -155,6 +155,7 @@ async def film(
     except BaseException:
         out.close()
         raise
+    await video.close()  # or it would lie there for as long as somebody takes to fetch the film
     return StreamingResponse(
         _chunks(cast(BinaryIO, out)),
         media_type=MEDIA_TYPES[look.format],

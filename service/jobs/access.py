@@ -8,7 +8,7 @@ from service.jobs.base import Jobs, Record
 
 PATH = "/jobs"
 GONE = {
-    404: "`job_not_found`: never was, deleted, or its time has passed",
+    404: "`job_not_found`: never was, deleted, its time has passed, or newer results needed its room",
     422: "`invalid_parameter`",
     503: "`jobs_unavailable`, with Retry-After",
 }

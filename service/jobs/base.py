@@ -137,7 +137,8 @@ def unknown() -> Refusal:
     return Refusal(
         HTTPStatus.NOT_FOUND,
         "job_not_found",
-        "There is no such job here: it was deleted, or the time for which its results are kept has passed.",
+        "There is no such job here: it was deleted, the time for which its results are kept has passed, or newer ones "
+        "needed their room.",
     )
 
 

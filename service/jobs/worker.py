@@ -123,7 +123,8 @@ class ClipWorker:
             _, outputs = await run(
                 self._pipeline, io.BytesIO(clip), asked, attempt.job_id, attempt.progress, settings.job_deadline_s
             )
-        except BackendUnavailable:
+        except BackendUnavailable as error:
+            log.warning("backend unavailable", extra={"job": for_logs(attempt.job_id), "reason": str(error)})
             await attempt.release()
             return GIVEN_BACK
         except Exception as error:

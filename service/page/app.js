@@ -1,7 +1,7 @@
 // The flow of the page: start -> (camera) -> work -> result or failure.
 
 import { closeCamera, openCamera, record, whyNoCamera } from "./camera.js";
-import { forget, readAsJob } from "./job.js";
+import { AWAY, forget, readAsJob } from "./job.js";
 import { showResult } from "./result.js";
 import { Problem } from "./send.js";
 import { FAILURES, PASSING } from "./words.js";
@@ -44,7 +44,7 @@ const chosenNetwork = () => document.querySelector("#networks input:checked").va
 
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
-// `how`: what is asked for whenever this clip is sent.
+// `how`: what is asked for whenever this clip is sent. `under`: the key by which a job that may live on is found again.
 async function read(chosen, how, under = randomKey()) {
   const signal = stop();
   [clip, asked, key] = [chosen, how, under];
@@ -92,6 +92,7 @@ function fail(error) {
   $("failure-advice").textContent = advice;
   $("failure-detail").textContent = [error.detail, error.requestId && `Request ${error.requestId}.`].filter(Boolean).join(" ");
   if (code === "page") console.error(error);
+  if (!AWAY.includes(code)) key = randomKey();
   const mayPass = clip !== null && (PASSING.includes(code) || !(code in FAILURES));
   $("again").hidden = !mayPass;
   $("other").classList.toggle("primary", !mayPass);

@@ -107,7 +107,7 @@ export function drawCourse(svg, width, picture, smile) {
   }
   for (const t of ticks(first, last, width / 70)) parts.push(make("text", { x: x(t), y: bottom + 22, "text-anchor": "middle" }, `${t} s`));
   parts.push(...moments(smile, x, width, box));
-  const curve = picture.times_s.map((t, i) => [t, picture.mouth_curve[i]]).filter(([, ratio]) => ratio !== null);
+  const curve = picture.times_s.map((t, i) => [t, (picture.mouth_curve ?? picture.mouth_ratios)[i]]).filter(([, ratio]) => ratio !== null);
   parts.push(make("path", { class: "line", d: curve.map(([t, ratio], i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(ratio).toFixed(1)}`).join("") }));
   parts.push(...measured.map(([t, ratio]) => make("circle", { class: "dot", cx: x(t), cy: y(ratio), r: 1.8 })));
   const shown = measured.find(([t]) => t >= picture.face_s);

@@ -3,7 +3,7 @@
 import { pause } from "./pause.js";
 import { Problem, answerOf, send } from "./send.js";
 
-const AWAY = ["unreachable", "jobs_unavailable"];  // the job may live on
+export const AWAY = ["unreachable", "jobs_unavailable"];  // the job may live on
 const LOST = 5;  // times in a row that are tried again, after pauses that double, before the service counts as gone
 const PAUSE_S = 1;
 const kept = new Set();  // addresses of the jobs that the service keeps for this page
