@@ -8,12 +8,12 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps -r serve.txt \
     && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools
 WORKDIR /app
+COPY model_repository /weights/model_repository
 COPY LICENSE MODEL_CARD.md NOTICE THIRD_PARTY.md ./
-COPY model_repository model_repository
 COPY smile smile
 COPY service service
 # Readable by the user below, whatever the modes of the checkout.
-RUN /opt/venv/bin/python -m compileall -q smile service && chmod -R a+rX .
+RUN /opt/venv/bin/python -m compileall -q smile service && chmod -R a+rX . /weights
 
 FROM ${PYTHON_IMAGE}
 # THIRD_PARTY.md tells why the first.
@@ -28,6 +28,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PORT=8080
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
+COPY --from=build /weights .
 COPY --from=build /app .
 USER 10001:10001
 EXPOSE 8080
