@@ -61,7 +61,7 @@ def load_crops(path: Path, graph: Graph = BACKBONE) -> NDArray[np.uint8]:
         try:
             with path.open("rb") as file, np.load(file) as arrays:
                 stack = arrays[arrays.files[0]]
-        except (TypeError, IndexError, BadZipFile) as error:
+        except (TypeError, IndexError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is no .npz with an array of crops") from error
     expected = graph.inputs[0].axes[1:]
     if stack.shape[1:] != expected or stack.dtype != np.uint8 or not len(stack):

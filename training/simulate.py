@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from smile.regions import NAMES
@@ -90,10 +89,9 @@ def load_or_describe(source: Source, options: dict[str, Any], out: Path) -> dict
     return described
 
 
-def render_subject(job: tuple[Path, Path, str, list[tuple[str, dict[str, Any]]]]) -> int:
-    """Render the clips of one subject, how many they were. Runs in a process of its own."""
+def render_subject(job: tuple[Path, Path, str, list[tuple[str, dict[str, Any]]]]) -> None:
+    """Render the clips of one subject. Runs in a process of its own."""
     stills, videos, path, clips = job
-    cv2.setNumThreads(1)
     still = portrait(Source(stills).read(path), path)
     if still is None:
         raise ValueError(f"{stills}: {path} shows no usable face; it did when the set was begun")
@@ -104,7 +102,6 @@ def render_subject(job: tuple[Path, Path, str, list[tuple[str, dict[str, Any]]]]
             actors[plan.confined] = actor(still, confined=plan.confined)
         frames = simulate_clip(actors[plan.confined], plan, np.random.default_rng(entry["noise_seed"]))
         write_clip(videos / name, (frame for _, frame in frames), plan.frame_rate_hz)
-    return len(clips)
 
 
 def render(stills: Path, out: Path, clips: dict[str, Any], jobs: int) -> int:

@@ -137,11 +137,12 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "cut.npz").write_bytes((tmp_path / "crops.npz").read_bytes()[:2000])
     np.save(tmp_path / "bare.npy", np.zeros((200, 96, 96, 3), np.uint8))
     np.savez(tmp_path / "empty.npz")
-    for crops in ("cut.npz", "bare.npy", "empty.npz"):
+    (tmp_path / "nothing.npz").touch()
+    for crops in ("cut.npz", "bare.npy", "empty.npz", "nothing.npz"):
         assert main(["--untrained", "--calibration", str(tmp_path / crops), "--repository", repository]) == 1
     first, second, *others = capsys.readouterr().err.splitlines()
     assert first.startswith("CheckpointError") and "not uint8 (N, 96, 96, 3)" in second
-    assert len(others) == 3 and all("no .npz with an array of crops" in line for line in others)
+    assert len(others) == 4 and all("no .npz with an array of crops" in line for line in others)
     assert not (tmp_path / "repository").exists()
 
 
