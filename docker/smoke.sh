@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Build the images with a real Docker engine, start the composed stack on the CPU, take a prediction through it, and
-# check what the images promise. Prints one line per check; exit status 0 only if all hold.
+# Build the images with a real Docker engine, start the composed stack on the CPU, take a prediction through it and a job
+# through Redis and a worker, and check what the images promise. Prints one line per check; exit status 0 only if all hold.
 #
 #   docker/smoke.sh [--offline-bases] [CLIP]
 #
 # PYTHON_IMAGE   base of the images (default python:3.11-slim-bookworm)
 # TRITON_IMAGE   Triton to run (default: the CPU stand-in of docker/triton.Dockerfile, built here)
+# REDIS_IMAGE    Redis to run (default: that of docker-compose.yml, or Debian's on the base made here)
 # --offline-bases, or a Python image that cannot be pulled: a Debian base is made with debootstrap (as root) from this
 #                machine's own apt sources, and named smile-standin/python:3.11 so that it never passes for the official.
 # Where no engine runs, root gets one of its own in .cache/docker, stopped again at the end.
@@ -28,6 +29,7 @@ done
 clip=$(realpath "$clip")
 export PYTHON_IMAGE=${PYTHON_IMAGE:-python:3.11-slim-bookworm}
 export TRITON_IMAGE=${TRITON_IMAGE:-}
+export REDIS_IMAGE=${REDIS_IMAGE:-}
 export GATEWAY_IMAGE=smile-smoke/gateway:latest
 export COMPOSE_PROJECT_NAME=smile-smoke
 PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -109,6 +111,15 @@ make_python_base() { # Debian with Python 3.11 as a shared library, pip, venv, a
     rm -rf "$root"
 }
 
+make_redis() { # Debian's, at the paths of the official image
+    docker build --build-arg PYTHON_IMAGE --tag "$1" - >"$work/build.log" 2>&1 <<'RECIPE'
+ARG PYTHON_IMAGE
+FROM ${PYTHON_IMAGE}
+RUN apt-get update && apt-get install --yes --no-install-recommends redis-server && mkdir /data && chown 999:999 /data
+WORKDIR /data
+RECIPE
+}
+
 container() { "${compose[@]}" ps -q "$1"; }
 inspect() { docker inspect --format "$2" "$1"; }
 await_healthy() { # container, seconds
@@ -165,6 +176,19 @@ predict() { # file for the answer
     say "$status"
     [[ $status == 200* ]] || { cat "$1"; return 1; }
 }
+by_worker() { # file for the answer of a job
+    local base=http://127.0.0.1:$PORT location status
+    curl --silent --show-error --fail --output /dev/null --dump-header "$work/job.headers" \
+        --form "video=@$clip;type=video/mp4" "$base/jobs" || return 1
+    location=$(tr -d '\r' <"$work/job.headers" | sed -n 's/^[Ll]ocation: //p')
+    for _ in {1..120}; do
+        status=$(curl --silent --show-error --output "$1" --write-out '%{http_code}' "$base/$location/result") || return 1
+        [[ $status == 200 ]] && { say "$status"; return; }
+        sleep 0.5
+    done
+    cat "$1"
+    return 1
+}
 in_process() { # file for the answer; no network at all
     docker run --rm --network none --read-only --tmpfs /tmp --volume "$clip:/clip:ro" "$GATEWAY_IMAGE" \
         python -m service predict /clip >"$1" 2>"$work/in_process.log" || { cat "$work/in_process.log"; return 1; }
@@ -206,6 +230,10 @@ if [[ -z $TRITON_IMAGE ]]; then
         >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; die "the build of Triton's stand-in"; }
 fi
 "${compose[@]}" build gateway >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; die "the gateway's build"; }
+if [[ -z $REDIS_IMAGE ]] && $offline; then
+    REDIS_IMAGE=smile-standin/redis:7
+    make_redis "$REDIS_IMAGE" || { tail -n 40 "$work/build.log"; die "the build of Redis' stand-in"; }
+fi
 say "Triton: $TRITON_IMAGE, $(($(docker image inspect --format '{{.Size}}' "$TRITON_IMAGE") / 1000000)) MB"
 check "gateway image is small" smaller_than "$GATEWAY_IMAGE" 1500
 
@@ -229,6 +257,18 @@ check "Triton executed backbone" more_executions "$triton" backbone "$backbone"
 check "Triton executed relations" more_executions "$triton" relations "$relations"
 check "the same image alone, in process, without network" in_process "$work/inprocess.json"
 check "both answers agree within 1e-4" same_answer triton.json inprocess.json
+
+step "jobs"
+export SMILE_JOBS=redis://redis:6379/0
+"${compose[@]}" --profile jobs up -d --no-build >"$work/up.log" 2>&1 || { cat "$work/up.log"; die "compose up of the jobs"; }
+gateway=$(container gateway)
+worker=$(container worker)
+check "gateway is healthy again" await_healthy "$gateway" 120
+check "worker is not root" runs_as "$worker" 10001
+check "worker's root is read-only" cannot_write "$worker" / /app /opt/venv
+check "POST /jobs, by the worker" by_worker "$work/job.json"
+check "the job's answer agrees within 1e-4" same_answer job.json inprocess.json
+check "worker stops gracefully" leaves_gracefully "$worker"
 
 step "stop"
 check "gateway stops gracefully" finishes_its_request "$gateway"

@@ -72,7 +72,7 @@ class ClipWorker:
                 await asyncio.sleep(PAUSE_S)
             except asyncio.CancelledError:  # how arq stops
                 break
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, RedisError):
             async with asyncio.timeout(CLOSE_S):
                 await self._arq.close()
         await self._pipeline.close()
