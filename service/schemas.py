@@ -280,7 +280,7 @@ class ModelCard(_Schema):
     backend: BackendName
     provider: str = Field(description="what really executes the graphs")
     traits: list[Trait]
-    limits: Limits | None = Field(default=None, description="null where a server of before does not tell them")
+    limits: Limits | None = Field(default=None, description="absent from servers of before")
     interval_coverage: float | None
     report: dict[str, object] | None = Field(description="numbers of the evaluation, where one was made")
     notice: str

@@ -29,7 +29,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from export import siam as siam_release
-from networks import checkpoint
 from networks.config import WIDTHS
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
@@ -49,6 +48,7 @@ from training.datasets import Clip, DatasetError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
+from training.release_parts import provenance_of
 from training.run_config import ConfigError
 from training.siam_faces import CACHE, FaceClips, readable, recipe, same_recordings
 from training.siam_methods import CHANGES, SIAM, TRAINED
@@ -238,9 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(run(config))
     except (*Failure, OSError) as error:
         sys.exit(f"error: {error}")
-    provenance = json.loads((Path(config.out) / siam_release.NETWORK / checkpoint.CONFIG).read_text(encoding="utf-8"))[
-        "provenance"
-    ]
+    provenance = provenance_of(Path(config.out) / siam_release.NETWORK)
     print(json.dumps({name: value for name, value in provenance.items() if "mae" in name or name == "epochs"}))
 
 

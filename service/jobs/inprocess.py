@@ -70,10 +70,9 @@ class InProcessJobs:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._pipeline = Pipeline(backend, settings.limits, settings.job_concurrency)
         self._gate = Gate(settings.job_concurrency, settings.job_queue)
-        self._room = settings.job_concurrency + settings.job_queue
         self._deadline_s = settings.job_deadline_s
         self._results_s = settings.job_results_s
-        self._results_bytes = self._room * settings.max_upload_bytes
+        self._results_bytes = self._gate.room * settings.max_upload_bytes
         self._metrics = metrics
         metrics.watch_jobs(self._gate)
         self._entries: dict[str, _Entry] = {}
@@ -86,7 +85,7 @@ class InProcessJobs:
         if key in self._ids:
             return
         unfinished = sum(entry.expires_s is None for entry in self._entries.values())
-        if unfinished + self._stopping >= self._room:
+        if unfinished + self._stopping >= self._gate.room:
             raise Overloaded(self._gate.retry_after_s)
 
     async def submit(self, submission: Submission) -> Record:
