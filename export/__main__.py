@@ -78,13 +78,13 @@ def _version(text: str) -> int:
 def _crops(
     path: Path | None, graph: Graph, of_portrait: Callable[..., NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Crops to calibrate on and crops to compare on: given ones are dealt out in turn."""
+    """Crops to calibrate on and crops to compare on."""
     if path is None:
         return of_portrait(seed=0), of_portrait(seed=1)
     crops = calibration.load_crops(path, graph)
     if len(crops) < MIN_CROPS:
         raise ValueError(f"{path} holds {len(crops)} crops, at least {MIN_CROPS} are needed")
-    return crops[::2], crops[1::2]
+    return calibration.dealt(crops)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from export.steps import GATE_FRAMES
 from smile import alignment, frontal
 from smile.landmarker import FaceLandmarker
 from smile.mesh import Landmarks
@@ -67,6 +68,13 @@ def load_crops(path: Path, graph: Graph = BACKBONE) -> NDArray[np.uint8]:
     if stack.shape[1:] != expected or stack.dtype != np.uint8 or not len(stack):
         raise ValueError(f"{path} holds {stack.dtype} {stack.shape}, not uint8 (N, {', '.join(map(str, expected))})")
     return stack.astype(np.uint8)
+
+
+def dealt(crops: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Crops to calibrate on and crops to compare on: GATE_FRAMES for each in turn, so that those of one clip, which
+    follow one another, stay together."""
+    blocks = [crops[at : at + GATE_FRAMES] for at in range(0, len(crops), GATE_FRAMES)]
+    return np.concatenate(blocks[::2]), np.concatenate(blocks[1::2])
 
 
 def _varied(portrait: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -68,6 +68,7 @@ class Run:
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "random": torch.get_rng_state(),
+            "random_on_gpu": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
             "seen": self.seen,
             "before": self.before,
             "begun": self.begun,
@@ -85,7 +86,7 @@ class Run:
         Raises:
             ConfigError: it is of another plan, or has ended at another length.
         """
-        state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+        state = torch.load(path, map_location=self._device, weights_only=True)
         ended = state["progress"] >= 1
         before, now = (json.loads(json.dumps(plan)) for plan in (state["plan"], asdict(self.plan)))
         length = () if ended else LENGTH
@@ -99,6 +100,8 @@ class Run:
         for optimiser, found in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(found)
         torch.set_rng_state(state["random"].cpu())
+        if self._device.type == "cuda" and state.get("random_on_gpu") is not None:  # runs of before did not keep it
+            torch.cuda.set_rng_state(state["random_on_gpu"].cpu(), self._device)
         self.seen, self.before, self.begun = state["seen"], state["before"], state["begun"]
         self.licence = state.get("licence")  # runs of before did not keep it
         self.progress, self.elapsed = state["progress"], state["elapsed"]
@@ -123,7 +126,7 @@ class Run:
             self.licence = provenance.get("licence")
             self.before = provenance.get("images_seen", 0) + provenance.get("images_seen_before", 0)
         else:
-            state = torch.load(path, map_location=next(self.network.parameters()).device, weights_only=True)
+            state = torch.load(path, map_location=self._device, weights_only=True)
             found = state["average"]
             self.before, self.begun = state["seen"] + state["before"], state["begun"]
             self.licence = state.get("licence")
@@ -131,6 +134,10 @@ class Run:
             network.load_state_dict(network.state_dict() | found)
         self._copy_to_replicas()
         return any(name.startswith("head.") for name in found)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def _copy_to_replicas(self) -> None:
         for replica in self.replicas:

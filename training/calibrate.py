@@ -2,8 +2,9 @@
 
 An interval around an estimate e holds the ages of whom such an estimate would not surprise: those y for which e lies
 between the 5 % and the 95 % quantile of the estimates of calibration clips of people about that old. So coverage is
-asked for at every age and not on average only (Mondrian, or label-conditional, conformal prediction: Vovk 2012), and
-the interval leans towards the ages that the estimate is drawn away from.
+asked for at every age, as far as people of neighbouring ages are alike, and not on average only (Mondrian, or
+label-conditional, conformal prediction: Vovk 2012), and the interval leans towards the ages that the estimate is drawn
+away from.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ COVERAGE = 0.9
 KNOT_YEARS = 2.5
 """Distance of the estimated ages at which the half widths are stored."""
 NEIGHBOURS = 60
-"""Calibration clips, nearest in age, that give the quantiles at one age; at least ..."""
+"""Calibration clips, nearest in age and whoever is as near, that give the quantiles at one age; at least ..."""
 NEIGHBOUR_SHARE = 0.08
 """... this share of all of them."""
 TEMPERATURES = np.geomspace(0.1, 10.0, 401)
@@ -42,16 +43,22 @@ def age_interval(estimates: Floats, ages: Floats, coverage: float = COVERAGE) ->
 def _usual_estimates(grid: Floats, estimates: Floats, ages: Floats, coverage: float) -> tuple[Floats, Floats]:
     """Lowest and highest estimate that does not surprise, of people as old as each age of `grid`; neither falls."""
     count = min(max(NEIGHBOURS, round(NEIGHBOUR_SHARE * len(ages))), len(ages))
-    rank = int(np.floor((count + 1) * (1 - coverage) / 2 + 1e-9))
-    if rank < 1:
+    if _rank(count, coverage) < 1:
         raise ValueError(f"{len(ages)} calibration clips are too few for a coverage of {coverage}")
     errors = estimates - ages
     low, high = np.empty(len(grid)), np.empty(len(grid))
     for place, age in enumerate(grid):
-        near = np.sort(errors[np.argsort(np.abs(ages - age), kind="stable")[:count]])
-        low[place], high[place] = age + near[rank - 1], age + near[count - rank]
+        distances = np.abs(ages - age)
+        near = np.sort(errors[distances <= np.partition(distances, count - 1)[count - 1]])
+        rank = _rank(len(near), coverage)
+        low[place], high[place] = age + near[rank - 1], age + near[-rank]
     # Wider where the estimates of neighbouring ages cross, so that both can be inverted.
     return np.minimum.accumulate(low[::-1])[::-1], np.maximum.accumulate(high)
+
+
+def _rank(count: int, coverage: float) -> int:
+    """Which of `count` estimates, from either end, bounds what does not surprise; 0 where there are too few."""
+    return int(np.floor((count + 1) * (1 - coverage) / 2 + 1e-9))
 
 
 def _ages_reaching(estimates: Floats, curve: Floats, grid: Floats) -> Floats:

@@ -109,7 +109,9 @@ def _data(report: Report) -> str:
 UTKFace: stills from the web with apparent age, gender and race labels, some wrong. Whole groups of near-duplicates go
 to one part; no identities are given, so one person may still be in two. Stills: {stills}. Simulated smiles: {smiles}.
 Stills whose face is turned by more than 22 degrees, cut off or small cannot be moved and give no clip, so clip scores
-are about easier faces than still scores. The test part was looked at after everything was chosen.{heads}
+are about easier faces than still scores. Nothing was chosen by the test part, but every release before this one was
+scored on it too; settings of the heads were compared on calibration smiles as well, so intervals may be a little too
+narrow.{heads}
 """
 
 
@@ -186,8 +188,9 @@ def _interval(interval: AgeInterval | None) -> str:
     if interval is None:
         return ""
     stated = (
-        f"Stated coverage {100 * interval.coverage:.0f} %, at every age (label-conditional conformal), from what the "
-        "exported graphs answer\nto the calibration part: its simulated smiles, and all its stills as clips."
+        f"Stated coverage {100 * interval.coverage:.0f} %, asked for at every age, of people about that old "
+        "(label-conditional conformal), from what the\nexported graphs answer to the calibration part: its simulated "
+        "smiles, and all its stills as clips. What each decade of the\ntest part reached is in the tables above."
     )
     head = f"## Age intervals\n\n{stated}\n"
     return f"{head}\n{interval_table(interval)}"

@@ -83,7 +83,13 @@ class TraitModule(pl.LightningModule):
             return self.network.encode(*parts)
         size = max(1, ENCODED_AT_ONCE // instants)
         split = zip(*(part.split(size) for part in parts), strict=True)
-        return torch.cat([checkpoint(self.network.encode, *part, use_reentrant=False) for part in split])
+        return torch.cat([checkpoint(self._encoded_part, *part, use_reentrant=False) for part in split])
+
+    def _encoded_part(self, *part: Tensor) -> Tensor:
+        """Without cuDNN, whose LSTM draws dropout from a state of its own, which the way back would not meet again."""
+        assert isinstance(self.network, InterpreterNetwork)
+        with torch.backends.cudnn.flags(enabled=False):
+            return self.network.encode(*part)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean squared error on the standardised age, or cross-entropy; a target may be probabilities (B, 2)."""

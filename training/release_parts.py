@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from export.ladder import ExportError
 from networks import checkpoint
 from training import ROOT, shipped, stills, train
@@ -25,7 +28,7 @@ END_WITH_PARENT = (
 )
 """Called in a child: Linux ends it with a parent that is killed, beside whose next run it would work else."""
 CALIBRATION_CLIPS = 48
-"""Training smiles on which int8 ranges are chosen and precisions are compared."""
+"""Training smiles on which int8 ranges are chosen; precisions are compared on as many others."""
 Failure = (*train.Failure, ExportError, shipped.NotShipped, subprocess.CalledProcessError)
 """What ends a run with one line, besides what training.ending takes for a failure of any command."""
 
@@ -54,6 +57,11 @@ def python(module: str, *arguments: str) -> None:
             raise
     if status:
         raise subprocess.CalledProcessError(status, command)
+
+
+def evenly(frames: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """`count` of the frames of a clip, evenly spaced over it."""
+    return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
 
 def provenance_of(directory: Path) -> dict[str, Any]:

@@ -30,7 +30,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from export import siam as siam_release
+from export.calibration import dealt
+from export.recard import recard
 from export.release import CARD
+from export.steps import GATE_FRAMES
 from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
@@ -40,19 +43,29 @@ from training import calibrate, epochs, model_card, precision, siam_stills, stil
 from training.ending import in_one_line
 from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
-from training.release_parts import CALIBRATION_CLIPS, LICENCE, TRAINED_ON, Failure, provenance_of, python, size_of
+from training.release_parts import (
+    CALIBRATION_CLIPS,
+    LICENCE,
+    TRAINED_ON,
+    Failure,
+    evenly,
+    provenance_of,
+    python,
+    size_of,
+)
 from training.run_config import ConfigError, commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
 from training.siam_module import SiamModule, SiamOptimisation
 from training.simulated_clips import PARTS, order
 from training.stills import Stills
-from training.weights_shipped import VERSION
+from training.weights_shipped import DRAFT, VERSION
 from training.whole import whole, write_text
 
 NAME = "siam-compact-utkface"
 FOLDER = "siam"
 OPTIMISATION = SiamOptimisation(rate=3e-4, epochs=16, patience=16, schedule="cosine")
-CALIBRATION_FACES = 512
+SAMPLE = 512
+"""Training stills by which pixels are standardised."""
 Report = dict[str, Any]
 
 
@@ -113,12 +126,15 @@ class SiamWeights:
     def run(self) -> Report:
         """Everything that is not finished; the report."""
         release = self.calibrate(self.train())
-        report = self.evaluate(release, self.export(release, "draft_repository"))
+        draft = self.export(release)
+        report = self.evaluate(release, draft)
         write_text(self.out / "evaluation.json", model_card.as_json(report))
         release = replace(release, card=replace(release.card, report=report))
         siam_release.save(release, self.out / "release", report["provenance"])
         model_card.write(self.first.out)
-        self.export(release, "model_repository")
+        repository = self.out / "model_repository"
+        shutil.rmtree(repository, ignore_errors=True)
+        recard(draft, repository, SIAM_GRAPHS, release.card, version=VERSION)
         return report
 
     def train(self) -> Siam:
@@ -137,7 +153,7 @@ class SiamWeights:
         training = Faces(warped, material.data.age, rows, self._smiles("train"))
         held_out = Faces(warped, material.data.age, material.parts["validation"], self._smiles("validation"))
         ages = material.data.age[rows]
-        sample = np.stack([warped.plain(row) for row in rows[:CALIBRATION_FACES]]) / 255
+        sample = np.stack([warped.plain(row) for row in rows[:SAMPLE]]) / 255
         module = MixedModule(
             config,
             self.optimisation,
@@ -180,14 +196,16 @@ class SiamWeights:
         smiles = self._smiles(part)
         return answer(network, (path for path, _ in smiles)), np.array([age for _, age in smiles])
 
-    def export(self, release: siam_release.SiamRelease, name: str) -> Path:
-        repository = self.out / name
+    def export(self, release: siam_release.SiamRelease) -> Path:
+        """The graphs with the card as it is before the evaluation."""
+        repository = self.out / DRAFT
         if not (repository / SIAM_GRAPHS[-1].name / str(VERSION)).exists():
             shutil.rmtree(repository, ignore_errors=True)
-            faces = np.concatenate([smile_faces(path)[::4] for path, _ in self._smiles("train")[:CALIBRATION_CLIPS]])
+            clips = self._smiles("train")[: 2 * CALIBRATION_CLIPS]
+            faces = np.concatenate([evenly(smile_faces(path), GATE_FRAMES) for path, _ in clips])
             with whole(self.out / "calibration.npz") as file:
-                np.savez_compressed(file, frames=faces[:CALIBRATION_FACES])
-            siam_release.export(release, repository, faces[0::2], faces[1::2], version=VERSION)
+                np.savez_compressed(file, frames=faces)
+            siam_release.export(release, repository, *dealt(faces), version=VERSION)
         return repository
 
     def evaluate(self, release: siam_release.SiamRelease, repository: Path) -> Report:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.stills import ARCHIVE, SPLIT, Stills, load
 
 PARTS = {"train": 0.78, "validation": 0.05, "calibration": 0.07, "test": 0.10}
-"""Share of the stills in each part; `test` is looked at once, when nothing is left to choose."""
+"""Share of the stills in each part; `test` scores what is released and chooses nothing."""
 CANDIDATE_BITS = 12
 """Near-duplicates: perceptual hashes of 64 bits that differ in at most so many ..."""
 SAME_CORRELATION = 0.95
@@ -90,7 +90,7 @@ def load_split(stills: Stills, path: Path = SPLIT) -> dict[str, NDArray[np.int64
     """Rows of each part as stored.
 
     Raises:
-        ValueError: the file was changed since it was written.
+        ValueError: the file was changed since it was written, or the stills are others than it was made of.
     """
     stored = json.loads(path.read_text())
     held = {name: stored[name] for name in PARTS if name != "train"}
@@ -98,7 +98,10 @@ def load_split(stills: Stills, path: Path = SPLIT) -> dict[str, NDArray[np.int64
         raise ValueError(f"{path} does not match its own hash")
     part_of = {key: name for name, keys in held.items() for key in keys}
     names = np.array([part_of.get(str(key), "train") for key in stills.keys])
-    return {name: np.flatnonzero(names == name) for name in PARTS}
+    parts = {name: np.flatnonzero(names == name) for name in PARTS}
+    if empty := [name for name, rows in parts.items() if not len(rows)]:
+        raise ValueError(f"none of the {len(names):,} stills is of the part {', '.join(empty)} of {path}: other names?")
+    return parts
 
 
 def split_id(path: Path = SPLIT) -> str:

@@ -46,7 +46,8 @@ PAD_PX = 60
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 """The data set's own label names, in its order."""
 CHUNK = 512
-_NAME = re.compile(r"(?:.*/)?(\d+)_([01])_([0-4])_(\d{8})\d*\.jpg(?:\.chip\.jpg)?")
+CHIP = ".chip.jpg"
+_NAME = re.compile(rf"(?:.*/)?(\d+)_([01])_([0-4])_(\d{{8}})\d*\.jpg(?:{re.escape(CHIP)})?")
 
 
 class NoStills(ValueError):
@@ -84,8 +85,8 @@ class Stills:
 
 
 def name_key(name: str) -> str:
-    """First 10 hex digits of the SHA-256 of a file name."""
-    return hashlib.sha256(name.encode()).hexdigest()[:10]
+    """First 10 hex digits of the SHA-256 of a file name, which some copies of UTKFace lengthen by CHIP."""
+    return hashlib.sha256(name.removesuffix(CHIP).encode()).hexdigest()[:10]
 
 
 def aligned(chip: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -113,7 +113,7 @@ def _answers(study: Path, trait: str) -> Answers:
 
 
 def _crops(config: RunConfig) -> NDArray[np.uint8]:
-    """(n, 96, 96, 3) uint8 RGB of clips that the networks learned from, to choose int8 ranges on.
+    """(n, 96, 96, 3) uint8 RGB of clips that the networks learned from, for int8 ranges and for comparing precisions.
 
     Raises CannotRelease where the clips, the folds or the backbone are not those that the run was trained with.
     """
@@ -124,7 +124,7 @@ def _crops(config: RunConfig) -> NDArray[np.uint8]:
     if changed := run_record.changed(record, features, split):
         raise CannotRelease(f"{', '.join(changed)} changed since {config.out} was trained")
     clips = train.readable(split.sides(dataset, config.fold), features).training
-    chosen = np.unique(np.linspace(0, len(clips) - 1, CALIBRATION_CLIPS).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(clips) - 1, 2 * CALIBRATION_CLIPS).round().astype(int))
     return np.concatenate([features.crops(clips[place]) for place in chosen])
 
 

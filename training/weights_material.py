@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from export.steps import GATE_FRAMES
 from training import simulated_clips, simulated_features, still_split, stills
 from training.corruptions import CORRUPTIONS
-from training.release_parts import CALIBRATION_CLIPS
+from training.release_parts import CALIBRATION_CLIPS, evenly
 from training.simulated_clips import PARTS, Settings
 from training.simulated_features import CORRUPTED, EXACT, HELD_OUT, STILL, SmileFeatures
 from training.weights_plan import Plan
@@ -67,11 +67,11 @@ class Material:
         )
 
     def calibration_crops(self) -> NDArray[np.uint8]:
-        """(n, 96, 96, 3) uint8 RGB, training clips one after another: the export chooses int8 ranges on every second
-        crop and compares precisions on the others, as clips."""
+        """(n, 96, 96, 3) uint8 RGB, GATE_FRAMES of each of some training clips: the export chooses int8 ranges on every
+        second clip and compares precisions on the others (export.calibration.dealt)."""
         crops = []
-        for path in list(self.clips("train").values())[:CALIBRATION_CLIPS]:
+        for path in list(self.clips("train").values())[: 2 * CALIBRATION_CLIPS]:
             with np.load(path) as clip:
                 whole = clip["crops"]
-            crops.append(whole[np.linspace(0, len(whole) - 1, 2 * GATE_FRAMES).round().astype(int)])
+            crops.append(evenly(whole, GATE_FRAMES))
         return np.concatenate(crops)

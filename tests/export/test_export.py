@@ -10,7 +10,7 @@ import torch
 from export import calibration, gate, ladder, parity, precision, release
 from export.__main__ import main
 from export.equalise import equalised
-from export.steps import export
+from export.steps import GATE_FRAMES, export
 from export.tracing import trace
 from networks.interpreter import PerItemScore
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
@@ -144,6 +144,14 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert first.startswith("CheckpointError") and "not uint8 (N, 96, 96, 3)" in second
     assert len(others) == 4 and all("no .npz with an array of crops" in line for line in others)
     assert not (tmp_path / "repository").exists()
+
+
+def test_crops_of_a_clip_are_dealt_together() -> None:
+    """Precisions are compared on clips that int8 ranges were not chosen on, whole ones."""
+    clips = np.repeat(np.arange(5), GATE_FRAMES)
+    chosen, compared = calibration.dealt(clips)
+    assert chosen.tolist() == [0] * GATE_FRAMES + [2] * GATE_FRAMES + [4] * GATE_FRAMES
+    assert compared.tolist() == [1] * GATE_FRAMES + [3] * GATE_FRAMES
 
 
 def test_given_crops_are_read_from_npz_or_images(tmp_path: Path, crops: np.ndarray) -> None:

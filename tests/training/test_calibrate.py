@@ -46,6 +46,16 @@ def test_any_people_give_an_interval_that_the_card_can_carry(count: int, seed: i
     assert Card.from_json(card.to_json()).age_interval == interval
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(60, 300), st.integers(0, 1000))
+def test_the_order_of_people_does_not_matter(count: int, seed: int) -> None:
+    """Where more people are of one age than are asked for, none is preferred for its place."""
+    estimates, ages = people(count, seed)
+    ages = ages // 10 * 10
+    shuffled = np.random.default_rng(seed).permutation(count)
+    assert age_interval(estimates, ages) == age_interval(estimates[shuffled], ages[shuffled])
+
+
 def test_too_few_people_are_refused() -> None:
     """A quantile of 5 % cannot come from ten people."""
     with pytest.raises(ValueError, match="too few"):

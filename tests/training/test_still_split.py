@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -58,12 +59,17 @@ def test_parts_hold_whole_groups_in_their_shares(data: stills.Stills) -> None:
 
 
 def test_a_stored_split_comes_back_and_a_changed_one_is_refused(data: stills.Stills, tmp_path) -> None:
-    """What is loaded is what was stored, and a still moved by hand is noticed."""
+    """What is loaded is what was stored, by either name of a still; other stills and a changed file are refused."""
     path = tmp_path / "split.json"
     parts = still_split.split(data, still_split.groups(data))
     still_split.save_split(data, parts, path)
     loaded = still_split.load_split(data, path)
     assert all(np.array_equal(parts[name], loaded[name]) for name in still_split.PARTS)
+    longer = replace(data, names=np.array([name + stills.CHIP for name in data.names]))
+    assert np.array_equal(still_split.load_split(longer, path)["test"], parts["test"])
+    other = replace(data, names=np.array([f"other {name}" for name in data.names]))
+    with pytest.raises(ValueError, match="validation, calibration, test"):
+        still_split.load_split(other, path)
     stored = json.loads(path.read_text())
     stored["validation"].append(stored["test"].pop())
     path.write_text(json.dumps(stored))

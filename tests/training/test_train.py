@@ -295,6 +295,30 @@ def test_long_clips_are_encoded_in_parts(ablation: Ablation, monkeypatch: pytest
         torch.testing.assert_close(found, whole[name], rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_parts_are_encoded_again_with_the_same_dropout(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients are those of keeping the activations of all parts."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    monkeypatch.setattr("training.module.ENCODED_AT_ONCE", 20)
+    narrow = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
+    made = TraitModule(NetworkConfig("age", "full", **narrow, lstm_dropout=0.5), Optimisation(), 0).to(device)
+    count, place = torch.full((5,), 10), torch.arange(10).expand(5, -1)
+    batch = Batch(torch.rand(5, 10, 9, 2048).half(), place, count, torch.rand(5), torch.arange(5))
+    batch = Batch(*(part.to(device) for part in batch))
+
+    def gradient() -> torch.Tensor:
+        torch.manual_seed(1)
+        made.zero_grad()
+        made.loss(made(batch), batch.target).backward()
+        assert made.network.dynamics.fc1.weight.grad is not None
+        return made.network.dynamics.fc1.weight.grad.clone()
+
+    again = gradient()
+    monkeypatch.setattr("training.module.checkpoint", lambda encode, *part, use_reentrant: encode(*part))
+    torch.testing.assert_close(again, gradient(), rtol=1e-4, atol=1e-6)
+
+
 def test_batches_cover_every_clip_once_and_split_over_processes() -> None:
     """Two ranks together see exactly the batches of one, each epoch in another order; sizes differ by at most one."""
     lengths = np.random.default_rng(0).integers(8, 256, 103).tolist()
