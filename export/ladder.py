@@ -22,6 +22,8 @@ from smile.tensors import Graph, Tensor
 
 Feeds = Mapping[str, NDArray[np.generic]]
 Answers = Mapping[str, NDArray[np.generic]]
+HALF_STEPS = 2
+"""Of float16, by which what travels in it may always differ."""
 
 
 class ExportError(Exception):
@@ -89,7 +91,8 @@ def check_values(
 
     Args:
         reference: gives what the outputs should be.
-        tolerance: largest difference allowed, for each output, in its unit.
+        tolerance: largest difference allowed, for each output, in its unit; what travels in float16 may also differ by
+            HALF_STEPS of its steps, which are wider than that between large values.
         sums: outputs whose last axis is a distribution, and how far from 1 it may sum.
 
     Returns:
@@ -103,8 +106,9 @@ def check_values(
         for name, limit in tolerance.items():
             if answers[name].shape != expected[name].shape:
                 raise WrongShape(f"{where}: {name} is {answers[name].shape}, expected {expected[name].shape}")
-            gap = float(np.abs(answers[name].astype(np.float64) - expected[name].astype(np.float64)).max())
-            if not gap <= limit:
+            gaps = np.abs(answers[name].astype(np.float64) - expected[name].astype(np.float64))
+            gap = float(gaps.max())
+            if not (gaps <= np.maximum(limit, HALF_STEPS * _half_steps(expected[name]))).all():
                 raise WrongValues(f"{where}: {name} differs by {gap:.3g}, more than {limit:g}")
             largest[name] = max(largest[name], gap)
         for name, limit in sums.items():
@@ -112,6 +116,11 @@ def check_values(
             if not error <= limit:
                 raise WrongSum(f"{where}: {name} sums to 1 only within {error:.3g}, more than {limit:g}")
     return largest
+
+
+def _half_steps(values: NDArray[np.generic]) -> NDArray[np.float64] | float:
+    """Distance of each value to the next in float16; 0 for other types."""
+    return np.spacing(np.abs(values)).astype(np.float64) if values.dtype == np.float16 else 0.0
 
 
 def check_batches(session: ort.InferenceSession, graph: Graph, items: NDArray[np.generic]) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,17 @@ def test_wrong_values_are_refused() -> None:
         climb(lambda feeds: {"y": softmax(feeds)["y"] + 1e-4})
     with pytest.raises(ladder.WrongValues, match="nan"):
         climb(lambda feeds: {"y": softmax(feeds)["y"] * np.nan})
+
+
+@pytest.mark.parametrize(("steps", "fits"), [(2, True), (4, False)])
+def test_large_values_in_float16_may_be_rounded_otherwise(steps: int, fits: bool) -> None:
+    """Beyond 32 one step of float16 is more than the tolerance."""
+    halved = graph_of(helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT16))
+    halved.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    feeds = {"x": np.full((1, 4), 60.0, np.float32)}
+    expected = {"y": np.full((1, 4), 60.0 + steps * 2**-5, np.float16)}
+    with nullcontext() if fits else pytest.raises(ladder.WrongValues):
+        ladder.check_values(parity.session(halved), ITEMS, lambda _: expected, [feeds], {"y": 0.02}, {})
 
 
 def test_another_shape_is_refused() -> None:
