@@ -1,8 +1,8 @@
 """Stills as clips in which nothing moves, answered by the service's own pipeline: faces that cannot be moved as well.
 
-python -m benchmarks.still_clips --repository R --archive ZIP --list FILE --out answers.npz
-    images of the archive (a file name a line, in FILE) -> age in years (n,) and probability of female (n,), nan where
-    the clip was refused; refused (n,), the code of the refusal or nothing
+python -m benchmarks.still_clips --repository R --archive ZIP --list FILE --out answers.npz [--network siam]
+    images of the archive (a file name a line, in FILE) -> age in years (n,) and, of the first network, probability of
+    female (n,), nan where the clip was refused; refused (n,), the code of the refusal or nothing
 """
 
 import argparse
@@ -12,14 +12,17 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from service.backends.base import Network
 from service.backends.inprocess import InProcessBackend
 from service.cli.opening import terminal_without_libraries
 from service.pipeline import Pipeline
+from service.reading import Reading, Seen
 from service.settings import available_cores
 from smile.decoding import Limits
 from smile.errors import SmileError
@@ -46,9 +49,11 @@ def as_clip(image: bytes) -> bytes:
         return path.read_bytes()
 
 
-async def answer_stills(repository: Path, archive: Path, names: list[str]) -> dict[str, NDArray]:
+async def answer_stills(
+    repository: Path, archive: Path, names: list[str], network: Network = "fdin"
+) -> dict[str, NDArray]:
     """Answers to the images of these file names, in whatever folder of the archive."""
-    backend = InProcessBackend(repository)
+    backend = InProcessBackend(repository, networks=[network])
     pipeline = Pipeline(backend, Limits(), available_cores())
     slots = asyncio.Semaphore(2 * available_cores())
     done = 0
@@ -60,8 +65,7 @@ async def answer_stills(repository: Path, archive: Path, names: list[str]) -> di
             async with slots:
                 clip = await asyncio.to_thread(as_clip, images.read(members[name]))
                 try:
-                    reading = await pipeline.read(io.BytesIO(clip))
-                    answer = float(reading.age[0]), float(reading.gender[0, FEMALE]), ""
+                    answer = *_said(await pipeline.read_by(network, io.BytesIO(clip))), ""
                 except SmileError as error:
                     answer = np.nan, np.nan, error.code
             done += 1
@@ -76,16 +80,25 @@ async def answer_stills(repository: Path, archive: Path, names: list[str]) -> di
     return {"age": np.array(ages), "female": np.array(females), "refused": np.array(refused)}
 
 
+def _said(reading: Seen) -> tuple[float, float]:
+    """Years, and probability of female; nan where the network does not say."""
+    if isinstance(reading, Reading):
+        return float(reading.age[0]), float(reading.gender[0, FEMALE])
+    assert reading.siam is not None
+    return reading.siam.age, np.nan
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.still_clips", description=(__doc__ or "").splitlines()[0]
     )
     for name in ("repository", "archive", "list", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--network", choices=get_args(Network), default="fdin")
     options = parser.parse_args()
     names = options.list.read_text().splitlines()
     with terminal_without_libraries():
-        found = asyncio.run(answer_stills(options.repository, options.archive, names))
+        found = asyncio.run(answer_stills(options.repository, options.archive, names, options.network))
     with whole(options.out) as file:
         np.savez(file, **found)
 

@@ -235,6 +235,7 @@ def _siam(card: Card) -> str:
     report: Report = card.report or {}
     rows = ["| | n | MAE | Bias | Coverage % | Width |", "|---|---|---|---|---|---|"]
     groups = {"as shipped (int8)": report["shipped"], "float32": report["float32"]}
+    groups["stills as clips without movement, as shipped"] = report["still_clips"]
     groups |= {
         f"{KINDS[kind].lower()}: {name}": found for kind, of in report["slices"].items() for name, found in of.items()
     }
@@ -249,8 +250,7 @@ def _siam(card: Card) -> str:
     return (
         "## SIAM (`network=siam`), the second network\n\n"
         f"Compact width, from scratch on {learned['stills']:,} training stills and {learned['smiles']['train']} "
-        "simulated smiles, grey faces warped onto one shape, age only; split and test smiles as above. Its intervals "
-        "are from what the float32 network says of the calibration smiles alone.\n"
+        "simulated smiles, grey faces warped onto one shape, age only; split, test clips and intervals as above.\n"
         f"MAE less that of the first network on the same smiles: {with_interval(behind)} years. "
         f"Int8 minus float32: {with_interval(report['shipped_minus_float32']['mae'])} years. "
         f"Repository: {report['repository_bytes'] / 1e6:.1f} MB. Commit {provenance['commit']}.\n\n"

@@ -8,6 +8,7 @@ The backbone's weights are those of the float16 graph; the int8 one was made of 
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,10 @@ from networks import checkpoint
 from networks.backbone import Backbone, BackboneConfig
 from networks.config import TRAITS, network_config
 from networks.network import InterpreterNetwork
+from networks.siam import Siam
+from networks.siam_config import siam_config
 from smile.card import METADATA_CARD, Card
-from smile.tensors import BACKBONE, RELATIONS
+from smile.tensors import BACKBONE, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE
 from training import ROOT
 from training.model_card import BEGUN, VIEWS
 
@@ -81,6 +84,26 @@ def write_release(folder: Path, repository: Path = REPOSITORY) -> Path:
     return folder
 
 
+def write_siam(folder: Path, repository: Path = REPOSITORY) -> Card:
+    """SIAM as it is shipped as a checkpoint in `folder`, with what its card tells of its training; the card.
+
+    The weights that look at single frames are those of the float16 graph.
+
+    Raises:
+        NotShipped: a graph is missing, or holds other weights than those of the compact network.
+    """
+    file = _newest(repository, SIAM_FRAMES.name, FLOAT16_FILE)
+    with _read(_newest(repository, SIAM_SEQUENCE.name, MODEL_FILE)) as (model, _):
+        over_time = {name.removeprefix("network."): values for name, values in _parameters(model).items()}
+    with _read(file) as (model, card):
+        found = over_time | {name: values.float() for name, values in _parameters(model).items()}
+        network = Siam(siam_config("compact"))
+        network.load_state_dict({name: found[name].reshape(kept.shape) for name, kept in network.state_dict().items()})
+        told = json.loads(card.to_json())["report"]["provenance"]["network"]
+    checkpoint.save(network, folder, told | _provenance(file, card))
+    return card
+
+
 def _newest(repository: Path, graph: str, name: str) -> Path:
     versions = sorted((repository / graph).glob(f"*/{name}"), key=lambda path: int(path.parent.name))
     if not versions:
@@ -109,9 +132,9 @@ def _provenance(file: Path, card: Card) -> dict[str, object]:
 
 
 def _parameters(model: onnx.ModelProto) -> dict[str, Tensor]:
-    """Parameters of networks.network.Relations by name: the exporter kept most of the names, but not those of matrices
-    that it transposed, which the node that multiplies by them tells, and of LSTMs, whose gates it put in another order.
-    """
+    """Parameters of a network by name: the exporter kept most of the names, but not those of matrices that it
+    transposed, which the node that multiplies by them tells, and of recurrent layers; the gates of LSTMs it put in
+    another order."""
     arrays = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer}
     found = dict(arrays)
     for node in model.graph.node:
@@ -120,12 +143,16 @@ def _parameters(model: onnx.ModelProto) -> dict[str, Tensor]:
             # /age/interpreter/g/g.0/MatMul: the parts of a Sequential are named after it
             module = [part for part, following in pairwise(path) if not following.startswith(f"{part}.")]
             found[".".join((*module, "weight"))] = arrays[node.input[1]].T
-        if node.op_type == "LSTM":
-            layer = path[-1].removeprefix("LSTM").removeprefix("_") or "0"
+        if node.op_type == "Conv" and node.input[2].startswith("onnx::"):
+            found[".".join((*path[:-1], "b"))] = arrays[node.input[2]]  # of spatial attention, which shapes it anew
+        if node.op_type in ("LSTM", "RNN"):
+            layer = path[-1].removeprefix(node.op_type).removeprefix("_") or "0"
             weights = [arrays[name][0] for name in node.input[1:3]] + list(arrays[node.input[3]][0].chunk(2))
             for kind, values in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights, strict=True):
-                inputs, outputs, forget, cell = values.chunk(4)
-                found[".".join((*path[:-1], f"{kind}_l{layer}"))] = torch.cat((inputs, forget, cell, outputs))
+                if node.op_type == "LSTM":
+                    inputs, outputs, forget, cell = values.chunk(4)
+                    values = torch.cat((inputs, forget, cell, outputs))
+                found[".".join((*path[:-1], f"{kind}_l{layer}"))] = values
     return found
 
 

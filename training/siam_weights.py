@@ -1,13 +1,14 @@
 """SIAM's released weights, from the same stills and the same simulated smiles as the first network's.
 
-    stills, smiles -> warped faces -> training -> calibration -> release -> evaluation on the test part
-                   -> exported graphs -> evaluation in the shipped precision -> the model card's section
+    stills, smiles -> warped faces -> training -> release -> exported graphs
+                   -> calibration and evaluation on the test part, in the shipped precision -> the model card's section
 
 Run it after training.weights, with the same options; it may be interrupted and run again. In <run>/siam:
 
     checkpoints/        training.siam_module, to go on from
     network/            networks.checkpoint: what training selected
     release/            what `python -m export --network siam` takes, with the interval
+    calibration/        answers of the calibration part as shipped
     model_repository/   siam_frames and siam_sequence, with the evaluation in their card
     evaluation.json     errors, coverage, what int8 costs, against the first network on the same smiles
 
@@ -16,16 +17,14 @@ Run it after training.weights, with the same options; it may be interrupted and 
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -37,11 +36,10 @@ from export.steps import GATE_FRAMES
 from networks import checkpoint
 from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
-from smile.card import AgeInterval, Card
+from smile.card import Card
 from smile.tensors import SIAM_GRAPHS
-from training import calibrate, epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
+from training import epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
 from training.ending import in_one_line
-from training.evaluate_clips import Answers, compare, score, sliced
 from training.module import LossNotFinite
 from training.release_parts import (
     CALIBRATION_CLIPS,
@@ -50,15 +48,15 @@ from training.release_parts import (
     Failure,
     evenly,
     provenance_of,
-    python,
     size_of,
 )
 from training.run_config import ConfigError, commit
 from training.siam_batches import FaceBatch, FaceBatches, Faces, smile_faces
+from training.siam_evaluation import Report, answer, of_age, scores
 from training.siam_module import SiamModule, SiamOptimisation
 from training.simulated_clips import PARTS, order
-from training.stills import Stills
-from training.weights_shipped import DRAFT, VERSION
+from training.weights_evaluation import drawn_stills
+from training.weights_shipped import DRAFT, VERSION, Shipped, is_published, take_shipped_siam
 from training.whole import whole, write_text
 
 NAME = "siam-compact-utkface"
@@ -66,7 +64,6 @@ FOLDER = "siam"
 OPTIMISATION = SiamOptimisation(rate=3e-4, epochs=16, patience=16, schedule="cosine")
 SAMPLE = 512
 """Training stills by which pixels are standardised."""
-Report = dict[str, Any]
 
 
 class MixedModule(SiamModule):
@@ -125,9 +122,11 @@ class SiamWeights:
 
     def run(self) -> Report:
         """Everything that is not finished; the report."""
-        release = self.calibrate(self.train())
+        release = self.release(self.train())
         draft = self.export(release)
-        report = self.evaluate(release, draft)
+        graphs = Shipped(draft, self.material, "siam")
+        release = self.calibrate(release, graphs)
+        report = self.evaluate(release, graphs)
         write_text(self.out / "evaluation.json", model_card.as_json(report))
         release = replace(release, card=replace(release.card, report=report))
         siam_release.save(release, self.out / "release", report["provenance"])
@@ -183,23 +182,26 @@ class SiamWeights:
         ages = self.material.data.age
         return [(path, float(ages[row])) for row, path in sorted(self.material.clips(part).items())]
 
-    def calibrate(self, network: Siam) -> siam_release.SiamRelease:
-        """The release, with an interval from the calibration smiles."""
+    def release(self, network: Siam) -> siam_release.SiamRelease:
+        """The network with a card, without an interval at first."""
         directory = self.out / "release"
         if not (directory / CARD).exists():
-            interval = calibrate.age_interval(*self._answers_and_ages(network, "calibration"))
-            card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz, interval)
+            card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz)
             siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
         return siam_release.load(directory)
 
-    def _answers_and_ages(self, network: Siam, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        smiles = self._smiles(part)
-        return answer(network, (path for path, _ in smiles)), np.array([age for _, age in smiles])
+    def calibrate(self, release: siam_release.SiamRelease, graphs: Shipped) -> siam_release.SiamRelease:
+        """The release with the interval of the age in its card."""
+        if release.card.age_interval is None:
+            interval = graphs.age_interval(self.material.clips("calibration"), self.out / "calibration")
+            release = replace(release, card=replace(release.card, age_interval=interval))
+            siam_release.save(release, self.out / "release", self._provenance())
+        return release
 
     def export(self, release: siam_release.SiamRelease) -> Path:
-        """The graphs with the card as it is before the evaluation."""
+        """The graphs with the card as it is before calibration."""
         repository = self.out / DRAFT
-        if not (repository / SIAM_GRAPHS[-1].name / str(VERSION)).exists():
+        if not is_published(repository, SIAM_GRAPHS):
             shutil.rmtree(repository, ignore_errors=True)
             clips = self._smiles("train")[: 2 * CALIBRATION_CLIPS]
             faces = np.concatenate([evenly(smile_faces(path), GATE_FRAMES) for path, _ in clips])
@@ -208,27 +210,28 @@ class SiamWeights:
             siam_release.export(release, repository, *dealt(faces), version=VERSION)
         return repository
 
-    def evaluate(self, release: siam_release.SiamRelease, repository: Path) -> Report:
-        """Test smiles in float32 and as shipped, against the first network's answers to the same."""
-        clips = sorted(self.material.clips("test").items())
-        rows = np.array([row for row, _ in clips])
-        exact = _answers(answer(release.network, (path for _, path in clips)), rows)
-        shipped = self.out / "shipped.npz"
-        if not shipped.exists():
-            listing = self.out / "test.txt"
-            listing.write_text("".join(f"{path.resolve()}\n" for _, path in clips))
-            common = ["--repository", str(repository), "--network", "siam"]
-            python("benchmarks.accuracy", "crops", *common, "--list", str(listing), "--out", str(shipped))
+    def evaluate(self, release: siam_release.SiamRelease, graphs: Shipped) -> Report:
+        """Test smiles in float32 and as shipped, against the first network's answers to the same; and the test stills
+        that the first network answered as clips."""
+        clips = self.material.clips("test")
+        rows = np.array(sorted(clips))
+        exact = of_age(answer(release.network, (clips[row] for row in rows)), rows)
+        shipped, still_clips = self.out / "shipped.npz", self.out / "still_clips.npz"
+        graphs.answer_smiles(clips, shipped)
+        drawn = drawn_stills(self.material.parts["test"], self.first.plan.seed)
+        graphs.answer_stills(drawn, still_clips)
         with np.load(shipped) as found:
-            as_shipped = _answers(found["age"], rows)
+            as_shipped = of_age(found["age"], rows)
         with np.load(self.first.out / "evaluation" / "test.npz") as found:
-            other = _answers(found["age"], found["rows"])
+            other = of_age(found["age"], found["rows"])
         assert np.array_equal(other.rows, rows)
-        found = scores(exact, as_shipped, other, self.material.data, release.card.age_interval)
+        with np.load(still_clips) as found:
+            stills = of_age(found["age"], drawn).picked(found["refused"] == "")
+        found = scores(exact, as_shipped, other, stills, self.material.data, release.card.age_interval)
         return {
             "provenance": self._provenance() | {"network": provenance_of(self.out / "network")},
             **found,
-            "repository_bytes": size_of(repository),
+            "repository_bytes": size_of(graphs.repository),
         }
 
     def _provenance(self) -> Report:
@@ -239,50 +242,16 @@ class SiamWeights:
         }
 
 
-def scores(
-    exact: Answers, shipped: Answers, first: Answers, data: Stills, interval: AgeInterval | None
-) -> dict[str, Report]:
-    """Errors and coverage of SIAM's answers in float32 and as shipped; less those of the first network."""
-    slices = sliced(shipped, data, interval)
-    return {
-        "float32": _of_age(score(exact, data, interval)),
-        "shipped": _of_age(score(shipped, data, interval)),
-        "shipped_minus_float32": _of_age(compare(shipped, exact, data)),
-        "minus_first_network": _of_age(compare(exact, first, data)),
-        "slices": {
-            kind: {name: _of_age(found) for name, found in slices[kind].items()}
-            for kind in ("decade", "gender", "race_label")
-        },
-    }
-
-
-@torch.inference_mode()
-def answer(network: Siam, clips: Iterable[Path]) -> NDArray[np.float64]:
-    """Years of each simulated smile, in float32."""
-    years = []
-    for path in clips:
-        faces = torch.from_numpy(smile_faces(path))
-        estimate, _ = network(faces[None], torch.tensor([len(faces)]))
-        years.append(float(network.answer(estimate.output)))
-    return np.array(years)
-
-
-def _answers(age: NDArray[np.float64], rows: NDArray[np.int64]) -> Answers:
-    return Answers(age, np.full(len(age), np.nan), rows)
-
-
-def _of_age(found: Report) -> Report:
-    """SIAM has no answer about gender."""
-    return {name: value for name, value in found.items() if name != "gender_accuracy"}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = weights_plan.parser("python -m training.siam_weights", (__doc__ or "").splitlines()[0]).parse_args(
         arguments
     )
     train.quiet()
     with in_one_line(*Failure):
-        report = SiamWeights(weights.of_options(options), OPTIMISATION).run()
+        first = weights.of_options(options)
+        if options.shipped:
+            take_shipped_siam(options.shipped, first.out / FOLDER)
+        report = SiamWeights(first, OPTIMISATION).run()
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
     print(f"to release:  put the folders of {options.out / FOLDER}/model_repository beside those in model_repository/")
 

@@ -4,6 +4,7 @@ the age interval that follows from it."""
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from export.recard import recard
 from export.release import CARD
+from service.backends.base import Network
 from smile.card import AgeInterval, Card
-from smile.tensors import GRAPHS
+from smile.tensors import GRAPHS, SIAM_GRAPHS, Graph
 from training import calibrate, shipped
 from training.release_parts import python
 from training.run_config import ConfigError
@@ -32,19 +34,8 @@ def take_shipped(repository: Path, out: Path) -> Path:
         ConfigError: the folder holds a run of something else.
         NotShipped: the repository holds no such graphs.
     """
-    taken, draft, mark = out / "release", out / DRAFT, out / "shipped.json"
-    asked = {
-        str(file.relative_to(repository)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for graph in GRAPHS
-        for file in sorted((repository / graph.name).glob("*/*.onnx"))
-    }
-    if not asked:
-        raise shipped.NotShipped(f"{repository} holds no graphs")
-    out.mkdir(parents=True, exist_ok=True)
-    begun = json.loads(mark.read_text()) if mark.exists() else None
-    if begun != asked and any(out.iterdir()):
-        raise ConfigError(f"{out} holds another run: choose another --out")
-    write_text(mark, json.dumps(asked, indent=1) + "\n")
+    taken, draft = out / "release", out / DRAFT
+    _claim(repository, GRAPHS, out)
     if not is_published(draft):
         card = Card.from_json((shipped.write_release(taken, repository) / CARD).read_text())
         card = replace(card, age_interval=None, report=None)
@@ -54,16 +45,43 @@ def take_shipped(repository: Path, out: Path) -> Path:
     return taken / "backbone"
 
 
-def is_published(repository: Path) -> bool:
+def take_shipped_siam(repository: Path, out: Path) -> None:
+    """The same of SIAM, whose run is in `out`: its draft, and its network as if it had just been trained."""
+    _claim(repository, SIAM_GRAPHS, out)
+    draft = out / DRAFT
+    if not is_published(draft, SIAM_GRAPHS):
+        card = replace(shipped.write_siam(out / "network", repository), age_interval=None, report=None)
+        shutil.rmtree(draft, ignore_errors=True)
+        recard(repository, draft, SIAM_GRAPHS, card, version=VERSION)
+
+
+def _claim(repository: Path, graphs: Sequence[Graph], out: Path) -> None:
+    """Raises ConfigError where `out` holds a run of something else, NotShipped where there are no such graphs."""
+    mark = out / "shipped.json"
+    asked = {
+        str(file.relative_to(repository)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for graph in graphs
+        for file in sorted((repository / graph.name).glob("*/*.onnx"))
+    }
+    if not asked:
+        raise shipped.NotShipped(f"{repository} holds no graphs")
+    out.mkdir(parents=True, exist_ok=True)
+    begun = json.loads(mark.read_text()) if mark.exists() else None
+    if begun != asked and any(out.iterdir()):
+        raise ConfigError(f"{out} holds another run: choose another --out")
+    write_text(mark, json.dumps(asked, indent=1) + "\n")
+
+
+def is_published(repository: Path, graphs: Sequence[Graph] = GRAPHS) -> bool:
     """Whether the graphs of a run are there: the last one is."""
-    return (repository / GRAPHS[-1].name / str(VERSION)).exists()
+    return (repository / graphs[-1].name / str(VERSION)).exists()
 
 
 class Shipped:
-    """Graphs in a model repository. What is answered already, in the files asked for, is not asked again."""
+    """A network's graphs in a repository. What is answered already, in the files asked for, is not asked again."""
 
-    def __init__(self, repository: Path, material: Material) -> None:
-        self.repository, self.material = repository, material
+    def __init__(self, repository: Path, material: Material, network: Network = "fdin") -> None:
+        self.repository, self.material, self.network = repository, material, network
 
     def age_interval(self, smiles: dict[int, Path], folder: Path) -> AgeInterval:
         """From the calibration part as users will send such faces: its simulated smiles, and all its stills as clips.
@@ -90,7 +108,7 @@ class Shipped:
         if not answers.exists():
             listing = answers.with_suffix(".txt")
             listing.write_text("".join(f"{path.resolve()}\n" for _, path in sorted(clips.items())))
-            self._run("benchmarks.accuracy", "crops", "--list", str(listing), "--out", str(answers))
+            self._run("benchmarks.accuracy", "crops", *self._of, "--list", str(listing), "--out", str(answers))
 
     def answer_stills(self, rows: NDArray[np.int64], answers: Path) -> None:
         """Of stills as clips without movement, in this order (benchmarks.still_clips)."""
@@ -98,12 +116,17 @@ class Shipped:
             listing = answers.with_suffix(".txt")
             listing.write_text("".join(f"{name}\n" for name in self.material.data.names[rows]))
             archive = str(self.material.archive)
-            self._run("benchmarks.still_clips", "--archive", archive, "--list", str(listing), "--out", str(answers))
+            listed = ("--archive", archive, "--list", str(listing))
+            self._run("benchmarks.still_clips", *self._of, *listed, "--out", str(answers))
 
     def answer_videos(self, videos: Path, answers: Path) -> None:
-        """Of real clips (benchmarks.accuracy)."""
+        """Of real clips by the first network (benchmarks.accuracy)."""
         if not (answers / "videos.json").exists():
             self._run("benchmarks.accuracy", "videos", "--videos", str(videos), "--out", str(answers))
+
+    @property
+    def _of(self) -> tuple[str, str]:
+        return "--network", self.network
 
     def _run(self, module: str, *arguments: str) -> None:
         python(module, *arguments, "--repository", str(self.repository))

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from export import release
-from export.triton import MODEL_FILE
+from export.triton import FLOAT16_FILE, MODEL_FILE
 from networks import checkpoint
+from networks.siam import SiamFrames, SiamSequence
 from smile.card import METADATA_CARD
-from smile.tensors import BACKBONE, RELATIONS
+from smile.tensors import BACKBONE, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE
 from training import shipped
 
 
@@ -29,6 +30,28 @@ def test_the_checkpoint_computes_what_is_served(tmp_path: Path) -> None:
         found = network(torch.from_numpy(frames)).numpy()
     np.testing.assert_allclose(found.astype(np.float32), served.astype(np.float32), atol=0.01)
     assert "licence" in json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
+
+
+def test_siam_taken_back_computes_what_is_served(tmp_path: Path) -> None:
+    """Its halves answer as the float16 graph of frames and the graph of sequences do, and it tells of its training."""
+    assert shipped.write_siam(tmp_path).age_interval is not None
+    network = checkpoint.load_siam(tmp_path)
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (2, 114, 114), dtype=np.uint8)
+    frames, sequence = (
+        ort.InferenceSession(next(shipped.REPOSITORY.glob(f"{graph}/*/{file}")), providers=["CPUExecutionProvider"])
+        for graph, file in ((SIAM_FRAMES.name, FLOAT16_FILE), (SIAM_SEQUENCE.name, MODEL_FILE))
+    )
+    with torch.inference_mode():
+        appearance, spatial = (half.numpy() for half in SiamFrames(network)(torch.from_numpy(faces)))
+        years, temporal = SiamSequence(network)(torch.from_numpy(appearance)[None], torch.tensor([2]))
+    served = frames.run(None, {SIAM_FRAMES.inputs[0].name: faces})
+    np.testing.assert_allclose(appearance.astype(np.float32), served[0].astype(np.float32), atol=0.01)
+    np.testing.assert_allclose(spatial, served[1], atol=0.01)
+    feeds = {"appearance": appearance[None], "frame_count": np.array([2])}
+    for mine, theirs in zip((years, temporal), sequence.run(None, feeds), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    assert json.loads((tmp_path / checkpoint.CONFIG).read_text())["provenance"]["stills"] > 10_000
 
 
 def test_what_the_weights_have_seen_is_counted_on(tmp_path: Path) -> None:
