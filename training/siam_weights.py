@@ -140,7 +140,7 @@ class SiamWeights:
         path = self.out / "network"
         if not (path / checkpoint.CONFIG).exists():
             stills = min(self.first.plan.stills, len(self.material.parts["train"]))
-            provenance = self._provenance() | {"stills": stills, "optimisation": asdict(self.optimisation)}
+            provenance = self._provenance(PARTS[:2]) | {"stills": stills, "optimisation": asdict(self.optimisation)}
             checkpoint.save(self._fitted(siam_config("compact")).release(), path, provenance)
             shutil.rmtree(self.out / "checkpoints")
         return checkpoint.load_siam(path)
@@ -187,7 +187,7 @@ class SiamWeights:
         directory = self.out / "release"
         if not (directory / CARD).exists():
             card = Card(NAME, TRAINED_ON, LICENCE, self.material.settings.frame_rate_hz)
-            siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance())
+            siam_release.save(siam_release.SiamRelease(network, card), directory, self._provenance(PARTS[2:]))
         return siam_release.load(directory)
 
     def calibrate(self, release: siam_release.SiamRelease, graphs: Shipped) -> siam_release.SiamRelease:
@@ -195,7 +195,7 @@ class SiamWeights:
         if release.card.age_interval is None:
             interval = graphs.age_interval(self.material.clips("calibration"), self.out / "calibration")
             release = replace(release, card=replace(release.card, age_interval=interval))
-            siam_release.save(release, self.out / "release", self._provenance())
+            siam_release.save(release, self.out / "release", self._provenance(PARTS[2:]))
         return release
 
     def export(self, release: siam_release.SiamRelease) -> Path:
@@ -229,16 +229,16 @@ class SiamWeights:
             stills = of_age(found["age"], drawn).picked(found["refused"] == "")
         found = scores(exact, as_shipped, other, stills, self.material.data, release.card.age_interval)
         return {
-            "provenance": self._provenance() | {"network": provenance_of(self.out / "network")},
+            "provenance": self._provenance(PARTS[2:]) | {"network": provenance_of(self.out / "network")},
             **found,
             "repository_bytes": size_of(graphs.repository),
         }
 
-    def _provenance(self) -> Report:
+    def _provenance(self, parts: Sequence[str]) -> Report:
         return {
             "commit": commit(),
             "split": still_split.split_id(),
-            "smiles": {part: len(self.material.clips(part)) for part in PARTS},
+            "smiles": {part: len(self.material.clips(part)) for part in parts},
         }
 
 
