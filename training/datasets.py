@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from smile.tensors import GENDERS
 from training.listing import DatasetError as DatasetError
-from training.listing import at_line, check_text, fields_of, files_of, lines_of, some, whole
+from training.listing import at_line, check_text, code_of, fields_of, file_in, files_of, lines_of, some, whole
 
 Kind = Literal["posed", "spontaneous"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -45,7 +45,7 @@ class Clip:
         name: as listed, such as "001_deliberate_smile_2.mp4"; unique in its set.
         path: of the video.
         subject: the person's code; unique in its set.
-        age: in whole years.
+        age: in whole years, when the clip was filmed.
         gender: as labelled, one of smile.tensors.GENDERS.
         kind: posed or spontaneous.
     """
@@ -156,7 +156,8 @@ def read_manifest(path: Path, name: str | None = None) -> Dataset:
     Args:
         name: of the data set; the file's own name where absent.
 
-    Clips are paths, absolute or relative to the manifest. Comma, semicolon and tab are understood as separators.
+    Clips are paths, absolute or relative to the manifest. A subject may have clips of several ages. Comma, semicolon
+    and tab are understood as separators.
     Raises DatasetError.
     """
     lines = lines_of(path)
@@ -178,13 +179,12 @@ def read_manifest(path: Path, name: str | None = None) -> Dataset:
         check_text(path, number, "".join(fields))
         row = dict(zip(columns, (field.strip() for field in fields), strict=True))
         kind = next((kind for kind in KINDS if kind == row["kind"].lower()), None)
-        clip = _clip(
-            path, number, row["clip"], path.parent / row["clip"], row["subject"], row["age"], row["gender"], kind
-        )
+        file = file_in(path.parent, row["clip"])
+        clip = _clip(path, number, row["clip"], file, row["subject"], row["age"], row["gender"], kind)
         clips.append((number, clip))
     if not clips:
         raise DatasetError(f"{path}: lists no clip")
-    return _dataset(path, clips, name or path.stem, path.parent)
+    return _dataset(path, clips, name or path.stem, path.parent, one_age=False)
 
 
 def _clip(
@@ -202,8 +202,12 @@ def _clip(
     return Clip(name, path, subject, years, gender.lower(), kind)
 
 
-def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path) -> Dataset:
-    """Check what only the whole listing shows, and give the set its name."""
+def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path, *, one_age: bool = True) -> Dataset:
+    """Check what only the whole listing shows, and give the set its name.
+
+    Args:
+        one_age: all clips of a subject were filmed at one age.
+    """
     names: dict[str, int] = {}
     files: dict[Path, int] = {}
     people: dict[str, tuple[int, Clip]] = {}
@@ -214,8 +218,12 @@ def _dataset(listing: Path, clips: list[tuple[int, Clip]], name: str, root: Path
         if (file := clip.path.resolve()) in files:
             raise at_line(listing, number, f"{clip.name} is the file of line {files[file]}")
         files[file] = number
-        first, other = people.setdefault(clip.subject, (number, clip))
-        for label in ("age", "gender"):
+        first, other = people.setdefault(code_of(clip.subject), (number, clip))
+        if other.subject != clip.subject:
+            problem = f"subject {clip.subject!a} may be {other.subject!a} of line {first}"
+            remedy = "spell one person alike, and two so that more than case, leading zeros or form of accents differs"
+            raise at_line(listing, number, f"{problem}: {remedy}")
+        for label in ("age", "gender") if one_age else ("gender",):
             if getattr(other, label) != getattr(clip, label):
                 values = f"{getattr(other, label)} in line {first}, {getattr(clip, label)} here"
                 raise at_line(listing, number, f"subject {clip.subject} has two {label}s: {values}")
@@ -263,5 +271,6 @@ def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
 def _only(root: Path, pattern: str) -> Path:
     found = files_of(root.rglob(pattern))
     if len(found) != 1:
-        raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected")
+        instead = "" if found else f". Other clips than UvA-NEMO's are listed in a CSV file with {', '.join(COLUMNS)}"
+        raise DatasetError(f"{root}: {len(found)} files {pattern} where one is expected{instead}")
     return found[0]

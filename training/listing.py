@@ -2,11 +2,13 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 _SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
 _QUOTED = re.compile(r'"([^"]*)"')
+_NUMBER = re.compile(r"0*(\d+)(\.0+)?")
 UNDECODED = "\ufffd"
 
 
@@ -43,6 +45,19 @@ def whole(text: str) -> int | None:
     """The number that 34, 034 and 34.0 say; None for 34.5 and anything else."""
     found = re.fullmatch(r"(\d{1,3})(\.0+)?", text)
     return int(found[1]) if found else None
+
+
+def code_of(subject: str) -> str:
+    """The same for all ways to write one code: 001, 1 and 1.0; S1 and s1; accents composed or not."""
+    code = unicodedata.normalize("NFC", subject).casefold()
+    number = _NUMBER.fullmatch(code)
+    return number[1] if number else code
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """The file of that name, whether the disk holds its accents composed or not; `name` itself where there is none."""
+    forms = (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((path for form in forms if (path := folder / form).is_file()), folder / name)
 
 
 def some(names: Iterable[str]) -> str:

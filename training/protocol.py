@@ -117,8 +117,9 @@ def split(dataset: Dataset, folds: int = FOLDS, seed: int = 0) -> Split:
 def deal(subjects: Mapping[str, Sequence[Clip]], parts: int, rng: np.random.Generator) -> list[list[str]]:
     """Divide subjects into parts that are alike in (age group x gender), in subjects and in clips; each sorted.
 
-    A subject goes to the part that has the fewest of its stratum; among those, of all subjects. Then subjects of equal
-    stratum change places as long as that brings the fullest and the emptiest part nearer in clips.
+    A subject, of the stratum of the first clip, goes to the part that has the fewest of its stratum; among those, of
+    all subjects. Then subjects of equal stratum change places as long as that brings the fullest and the emptiest part
+    nearer in clips.
     """
     strata: dict[tuple[str, str], list[str]] = {}
     for subject in sorted(subjects):

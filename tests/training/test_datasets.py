@@ -1,6 +1,7 @@
 """Listings are read by content, and every fault is reported with its file and line."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,45 @@ def test_manifest_faults_name_file_and_line(tmp_path):
         path.write_text(text)
         with pytest.raises(DatasetError, match=message):
             datasets.read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("S1", "s1"), ("001", "1"), ("1", "1.0"), ("Zoë", unicodedata.normalize("NFD", "zoë"))]
+)
+def test_one_person_in_two_spellings_is_refused(tmp_path, first, second):
+    """Two people of that name would be on both sides of a fold: the error names both spellings and lines."""
+    rows = "".join(f"{number}.mp4,{subject},34,male,posed\n" for number, subject in enumerate((first, "2", second)))
+    (tmp_path / "m.csv").write_text("clip,subject,age,gender,kind\n" + rows)
+    for number in range(3):
+        (tmp_path / f"{number}.mp4").touch()
+    with pytest.raises(DatasetError) as error:
+        datasets.read_manifest(tmp_path / "m.csv")
+    assert f"m.csv:4: subject {second!a} may be {first!a} of line 2: " in str(error.value)
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_file_is_found_whichever_way_its_accents_are_encoded(tmp_path, listed, stored):
+    """A copy over a Mac or an archive may compose names, or take them apart."""
+    listed, stored = (unicodedata.normalize(form, "zoë.mp4") for form in (listed, stored))
+    (tmp_path / stored).touch()
+    (tmp_path / "m.csv").write_text(f"clip,subject,age,gender,kind\n{listed},s,34,male,posed\n")
+    (clip,) = datasets.read_manifest(tmp_path / "m.csv").clips
+    assert (clip.name, clip.path) == (listed, tmp_path / stored)
+
+
+def test_somebody_may_be_filmed_at_several_ages(tmp_path):
+    """A manifest gives each clip its own age; all clips of the person stay together."""
+    for number in range(2):
+        (tmp_path / f"{number}.mp4").touch()
+    (tmp_path / "m.csv").write_text("clip,subject,age,gender,kind\n0.mp4,s,19,male,posed\n1.mp4,s,20,male,posed\n")
+    dataset = datasets.read_manifest(tmp_path / "m.csv")
+    assert [clip.age_group for clip in dataset.subjects["s"]] == ["13-19", "20-36"]
+
+
+def test_a_folder_without_a_listing_is_told_of_manifests(tmp_path):
+    """Clips of one's own need no UvA-NEMO listing."""
+    with pytest.raises(DatasetError, match="0 files .* listed in a CSV file with clip, subject, age, gender, kind"):
+        datasets.read(tmp_path)
 
 
 def test_a_simulated_set_says_so_whatever_it_is_called(tmp_path):
