@@ -12,23 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets import Clip, Dataset
+from training.whole import write_text
 
 HASH_GRID = 16
 """Perceptual hashes compare neighbouring cells of a HASH_GRID x HASH_GRID reduction of the crop."""
 NEAR_DUPLICATE = 0.08
 """Share of differing bits up to which two clips count as the same recording. Among 4,000 stills of UTKFace, 99 % differ
-by at most 0.07 from a brighter JPEG copy of themselves, and of 8 million pairs ten differ by less than 0.11."""
+by at most 0.07 from a brighter JPEG copy of themselves, and of 8 million pairs ten differ by less than 0.11. Those are
+stills in the wild: people who were filmed frontally in one room and light may differ by less."""
+ALIKE = "alike.txt"
+"""In the folder of a study or run: groups of several people's clips that look like one recording, not accepted yet."""
 
 
 class DuplicatesError(ValueError):
     """A file of accepted duplicates that cannot be used; the message names the line."""
 
 
-def read_accepted(path: Path, dataset: Dataset) -> list[frozenset[str]]:
+def read_accepted(path: Path | None, dataset: Dataset) -> list[frozenset[str]]:
     """Groups of clips that only look like one recording: their names on one line, quoted where they hold spaces.
 
     Raises DuplicatesError where the file cannot be read, or a line names no clip of the data set or fewer than two.
     """
+    if path is None:
+        return []
     known = {clip.name for clip in dataset.clips}
     groups = []
     try:
@@ -46,6 +52,23 @@ def read_accepted(path: Path, dataset: Dataset) -> list[frozenset[str]]:
             raise DuplicatesError(f"{path}:{number}: a group has two clips or more")
         groups += [group] if group else []
     return groups
+
+
+def not_accepted(
+    groups: list[list[str]], dataset: Dataset, accepted: list[frozenset[str]], out: Path
+) -> list[list[str]]:
+    """Groups that show several people and were not accepted as a whole; they are written to ALIKE in `out` as well.
+
+    Args:
+        groups: from `near_duplicates`.
+        accepted: from `read_accepted`.
+    """
+    person = {clip.name: clip.subject for clip in dataset.clips}
+    several = [group for group in groups if len({person[name] for name in group}) > 1]
+    left = [group for group in several if not any(known.issuperset(group) for known in accepted)]
+    if left:
+        write_text(out / ALIKE, "".join(f"{shlex.join(group)}\n" for group in left))
+    return left
 
 
 def same_files(clips: Iterable[Clip]) -> list[list[str]]:

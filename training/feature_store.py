@@ -31,8 +31,6 @@ from training.datasets import Clip, Dataset
 from training.still_network import FrameAnswers
 
 CACHE = Path(".cache/features")
-MAX_SKIPPED = 0.01
-"""Larger shares of unreadable clips are not skipped but refused."""
 PREPROCESSORS = ("video", "faces", "sequence")
 LIBRARIES = ("av", "mediapipe")
 HASHES = "hashes.json"
@@ -132,8 +130,7 @@ def load(dataset: Dataset, backbone: Path, store: Path = CACHE, frame_rate_hz: f
     """The features of a data set as `prepare` left them.
 
     Raises:
-        FeatureError: they are not all there for this contract, preprocessor and backbone, or too many clips are
-            unreadable.
+        FeatureError: they are not all there for this contract, preprocessor and backbone.
     """
     recipe = recipe_of(backbone, frame_rate_hz)
     folder = store / recipe.key
@@ -151,16 +148,12 @@ def load(dataset: Dataset, backbone: Path, store: Path = CACHE, frame_rate_hz: f
 
 
 def unreadable(dataset: Dataset, folder: Path, digests: Mapping[str, str]) -> dict[str, str]:
-    """Name of each clip that was found unreadable so far, and why. Raises FeatureError where they are too many."""
+    """Name of each clip that was found unreadable so far, and why."""
     found = {}
     for clip in dataset.clips:
         reason = folder / f"{digests[clip.name]}.json"
         if reason.exists():
             found[clip.name] = json.loads(reason.read_text())["message"]
-    if len(found) > MAX_SKIPPED * len(dataset.clips):
-        listed = "".join(f"\n  {name}: {why}" for name, why in found.items())
-        share = f"{len(found)} of {len(dataset.clips)}"
-        raise FeatureError(f"{share} clips were found unreadable, more than {MAX_SKIPPED:.0%}:{listed}")
     return found
 
 

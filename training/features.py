@@ -30,6 +30,7 @@ from smile.sequence import Sequence, Stretch
 from smile.tensors import BACKBONE
 from smile.video import Video
 from training import datasets
+from training.accepted import MAX_SKIPPED, add_skipped, check_skipped
 from training.datasets import Dataset, DatasetError
 from training.feature_store import (
     CACHE,
@@ -57,12 +58,13 @@ def prepare(
     store: Path = CACHE,
     frame_rate_hz: float = FRAME_RATE_HZ,
     processes: int | None = None,
+    accept_skipped: float = MAX_SKIPPED,
 ) -> Features:
     """Compute what is not there yet, then open it. May be interrupted at any point and run again.
 
     Raises:
-        FeatureError: more than MAX_SKIPPED of the clips are unreadable, as soon as that is certain, or the disk takes
-            no more.
+        FeatureError: a larger share of the clips than `accept_skipped` is unreadable, as soon as that is certain, or
+            the disk takes no more.
         CheckpointError: `backbone` holds no backbone.
     """
     recipe = recipe_of(backbone, frame_rate_hz)
@@ -78,11 +80,11 @@ def prepare(
         waiting = [(clip.path, folder / digest) for digest, clip in of_digest.items() if not is_done(folder / digest)]
         done = len(of_digest) - len(waiting)
         of_name = {clip.name: digests[file_key(clip.path)][1] for clip in dataset.clips}
-        unreadable(dataset, folder, of_name)
+        check_skipped(unreadable(dataset, folder, of_name), len(dataset.clips), accept_skipped)
         given = (backbone, frame_rate_hz)
         for was_read in run_all(_work, waiting, "features", processes, _start, given, done, gpus()):
             if not was_read:
-                unreadable(dataset, folder, of_name)
+                check_skipped(unreadable(dataset, folder, of_name), len(dataset.clips), accept_skipped)
     return load(dataset, backbone, store, frame_rate_hz)
 
 
@@ -176,10 +178,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
     parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
+    add_skipped(parser)
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)
-        found = prepare(dataset, options.backbone, options.cache, options.frame_rate, options.processes)
+        places = options.backbone, options.cache
+        found = prepare(dataset, *places, options.frame_rate, options.processes, options.accept_skipped)
     except (DatasetError, FeatureError, WorkerDied, checkpoint.CheckpointError, OSError) as error:
         sys.exit(f"error: {error}")
     instants = sum(found.frame_counts.values())

@@ -20,12 +20,18 @@ import numpy as np
 
 from training import datasets, published
 from training.datasets import Clip, Dataset, DatasetError
-from training.duplicates import same_files
+from training.duplicates import ALIKE, same_files
 from training.whole import write_text
 
 FOLDS = 10
 INNER_PARTS = 10
 """One of so many parts of the training subjects is for validation."""
+Groups = Iterable[Collection[str]]
+LOOK = (
+    f". The limit was set on stills in the wild; people filmed in one room and light may be as alike. {ALIKE} in the "
+    "output folder lists all such groups: look at them, and go on with --accept-duplicates FILE, a file of those lines "
+    "that are not one recording"
+)
 
 
 class ProtocolError(ValueError):
@@ -174,11 +180,11 @@ def load(path: Path) -> Split:
     return found
 
 
-def check_leaks(sides: Sides, duplicates: Iterable[Collection[str]] = ()) -> None:
-    """Raises Leak where a subject, or clips of one group of near-duplicates, sit on more than one side.
+def check_leaks(sides: Sides, same: Groups = (), alike: Groups = ()) -> None:
+    """Raises Leak where a subject, or clips of one group, sit on more than one side.
 
     Args:
-        duplicates: groups of names of clips, from training.duplicates.
+        same, alike: groups of names of clips that are one file, and of those that only look so (training.duplicates).
     """
     places: dict[str, str] = {}
     clip_side: dict[str, str] = {}
@@ -187,11 +193,12 @@ def check_leaks(sides: Sides, duplicates: Iterable[Collection[str]] = ()) -> Non
             if places.setdefault(clip.subject, side) != side:
                 raise Leak(f"subject {clip.subject} is in {places[clip.subject]} and in {side} ({clip.name})")
             clip_side[clip.name] = side
-    for group in duplicates:
-        on = {clip_side[name] for name in group if name in clip_side}
-        if len(on) > 1:
-            listed = ", ".join(f"{name} in {clip_side[name]}" for name in sorted(group) if name in clip_side)
-            raise Leak(f"the same recording on several sides: {listed}")
+    for groups, what, remedy in ((same, "the same recording", ""), (alike, "what looks like one recording", LOOK)):
+        for group in groups:
+            on = {clip_side[name] for name in group if name in clip_side}
+            if len(on) > 1:
+                listed = ", ".join(f"{name} in {clip_side[name]}" for name in sorted(group) if name in clip_side)
+                raise Leak(f"{what} on several sides: {listed}{remedy}")
 
 
 def main(arguments: list[str] | None = None) -> None:

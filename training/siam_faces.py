@@ -24,7 +24,8 @@ from smile.sequence import Sequence, Stretch
 from smile.tensors import siam_fingerprint
 from smile.video import Video
 from training import duplicates
-from training.datasets import Clip
+from training.accepted import MAX_SKIPPED, check_skipped
+from training.datasets import Clip, Dataset
 from training.feature_store import preprocessing
 from training.whole import whole
 
@@ -117,30 +118,39 @@ class FaceClips(TorchDataset):
         return float(mean), float(np.sqrt(sums[2] / sums[0] - mean * mean))
 
 
-def same_recordings(clips: FaceClips, *, simulated: bool) -> list[list[str]]:
-    """Groups of names for protocol.check_leaks: equal files, and other files of one recording.
+def same_recordings(
+    clips: FaceClips, dataset: Dataset, accepted: Path | None, out: Path
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Groups of names for protocol.check_leaks: equal files, and other files of what looks like one recording.
 
     Args:
-        simulated: subjects of a simulated set may be variants of one portrait, so that looking alike says nothing.
+        clips: of `dataset`. Subjects of a simulated set may be variants of one portrait: looking alike says nothing.
+        accepted: file for training.duplicates.read_accepted. out: folder for training.duplicates.ALIKE.
     """
-    groups = duplicates.same_files(clips.clips)
-    if not simulated:
-        hashes = {
-            clip.name: duplicates.clip_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
-            for clip in clips.clips
-        }
-        groups += duplicates.near_duplicates(hashes, NEAR_DUPLICATE)
-    return groups
+    same = duplicates.same_files(clips.clips)
+    if dataset.simulated:
+        return same, []
+    hashes = {
+        clip.name: duplicates.clip_hash(faces_of(clip.path, clips.cache, clips.frame_rate_hz)[..., None])
+        for clip in clips.clips
+    }
+    groups = duplicates.near_duplicates(hashes, NEAR_DUPLICATE)
+    return same, duplicates.not_accepted(groups, dataset, duplicates.read_accepted(accepted, dataset), out)
 
 
-def readable(clips: tuple[Clip, ...], cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> tuple[Clip, ...]:
-    """Fill the cache; the clips that the service would answer."""
-    kept = []
+def readable(
+    clips: tuple[Clip, ...],
+    cache: Path = CACHE,
+    frame_rate_hz: float = FRAME_RATE_HZ,
+    accept_skipped: float = MAX_SKIPPED,
+) -> tuple[Clip, ...]:
+    """Fill the cache; the clips that the service would answer. Raises FeatureError where it would too few."""
+    skipped = {}
     for clip in clips:
         try:
             faces_of(clip.path, cache, frame_rate_hz)
         except SmileError as error:
+            skipped[clip.name] = str(error)
             print(f"skipped {clip.name}: {error}")
-        else:
-            kept.append(clip)
-    return tuple(kept)
+            check_skipped(skipped, len(clips), accept_skipped)
+    return tuple(clip for clip in clips if clip.name not in skipped)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from networks.config import WIDTHS, Width
 from networks.siam_config import SiamConfig, siam_config
+from training.accepted import add_options
 from training.datasets import Dataset
 from training.optimisation import Schedule
 from training.protocol import FOLDS
@@ -110,6 +111,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--tiny", action="store_true", help="the chain in small: numbers without meaning")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--processes", type=int, help="default: one for each core")
+    add_options(parser)
     plan = parser.add_argument_group("instead of the plan's")
     plan.add_argument("--folds", type=int)
     plan.add_argument("--seed", type=int, help="of the folds and of the networks")

@@ -9,6 +9,7 @@ from typing import Any
 
 from smile.errors import SmileError
 from training import parallel, protocol, run_config
+from training.accepted import UNTOLD, Accepted, check_skipped
 from training.datasets import Dataset
 from training.run_config import ConfigError
 from training.siam_faces import FaceClips, cached, same_recordings
@@ -42,24 +43,34 @@ class Record:
         self.fields |= found
         write_text(self.path, json.dumps(self.fields, indent=1) + "\n")
 
-    def usable(self, plan: SiamPlan, dataset: Dataset, cache: Path, processes: int | None) -> frozenset[str]:
-        """Fill the cache; the clips that the service would answer. Raises Leak, and what reading clips may."""
+    def usable(
+        self, plan: SiamPlan, dataset: Dataset, cache: Path, processes: int | None, accepted: Accepted = UNTOLD
+    ) -> frozenset[str]:
+        """Fill the cache; the clips that the service would answer.
+
+        Raises:
+            FeatureError: more clips than are accepted are not among them.
+            Leak, DuplicatesError: and what reading clips may.
+        """
         if "refused" not in self.fields:
             jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
             found = parallel.run_all(_prepare, jobs, "faces", processes)
             self.save(refused={name: problem for name, problem in sorted(found) if problem})
+        check_skipped(self.fields["refused"], len(dataset.clips), accepted.skipped)
         kept = frozenset(clip.name for clip in dataset.clips) - frozenset(self.fields["refused"])
-        check_leaks(plan, dataset, kept, cache)
+        check_leaks(plan, dataset, kept, cache, self.path.parent, accepted.duplicates)
         return kept
 
 
-def check_leaks(plan: SiamPlan, dataset: Dataset, usable: Collection[str], cache: Path) -> None:
-    """Raises Leak where a recording is on two sides of a fold."""
+def check_leaks(
+    plan: SiamPlan, dataset: Dataset, usable: Collection[str], cache: Path, out: Path, accepted: Path | None = None
+) -> None:
+    """Raises Leak where a recording is on two sides of a fold; `accepted` and `out` as of same_recordings."""
     clips = tuple(clip for clip in dataset.clips if clip.name in usable)
-    twins = same_recordings(FaceClips(clips, cache, plan.frame_rate_hz), simulated=dataset.simulated)
+    groups = same_recordings(FaceClips(clips, cache, plan.frame_rate_hz), dataset, accepted, out)
     split = protocol.split(dataset, plan.folds, plan.seed)
     for fold in range(plan.folds):
-        protocol.check_leaks(split.sides(dataset, fold), twins)
+        protocol.check_leaks(split.sides(dataset, fold), *groups)
 
 
 def _prepare(job: tuple[str, Path, Path, float]) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from networks import checkpoint
 from training import datasets, parallel, siam_plan, siam_study, train, train_siam
+from training.accepted import UNTOLD, Accepted
 from training.run_config import ConfigError
 from training.siam_methods import SIAM
 from training.siam_plan import FOUND, Settings, SiamPlan
@@ -52,16 +53,18 @@ def error_of(run: SiamRun) -> float:
     return float(config["provenance"]["validation_mae_years"])
 
 
-def search(plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | None) -> dict[str, Settings]:
+def search(
+    plan: SiamPlan, data: Path, out: Path, cache: Path, processes: int | None, accepted: Accepted = UNTOLD
+) -> dict[str, Settings]:
     """The best settings of each fold; the earlier option where two are equal.
 
     Raises:
         ConfigError: `out` holds another search, or a setting has no option that can be trained.
-        DatasetError, ProtocolError, Leak: about the data.
+        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
     """
     dataset = datasets.read(data)
     record = Record.begin(out / RECORD, plan, dataset)
-    work = partial(siam_study.attempt, usable=record.usable(plan, dataset, cache, processes))
+    work = partial(siam_study.attempt, usable=record.usable(plan, dataset, cache, processes, accepted))
     failed: list[str] = []
     best = {fold: first(plan) for fold in range(plan.folds)}
     tried: dict[str, dict[str, Any]] = {}
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = siam_plan.parser("siam_search", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     plan = siam_plan.plan_of(given, (SIAM,))
     try:
-        found = search(plan, given.data, given.out, given.cache, given.processes)
+        found = search(plan, given.data, given.out, given.cache, given.processes, Accepted.of(given))
     except (*train_siam.Failure, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     for fold, settings in found.items():

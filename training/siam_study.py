@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from training import datasets, evaluate, parallel, siam_plan, siam_tables, train, train_siam
+from training.accepted import UNTOLD, Accepted
 from training.siam_methods import POSED, TRAINED
 from training.siam_plan import Settings, SiamPlan
 from training.siam_record import Record
@@ -48,6 +49,7 @@ def study(
     beside: Sequence[Path] = (),
     processes: int | None = None,
     searched: Path | None = None,
+    accepted: Accepted = UNTOLD,
 ) -> list[str]:
     """Everything that is not finished; the runs that were not possible, one line each.
 
@@ -57,7 +59,7 @@ def study(
 
     Raises:
         ConfigError: `out` holds another study, or `searched` is about other folds.
-        DatasetError, ProtocolError, Leak: about the data.
+        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
         PredictionsError: those of `beside` are on other folds.
     """
     dataset = datasets.read(data)
@@ -65,7 +67,7 @@ def study(
         plan = replace(plan, methods=tuple(method for method in plan.methods if method != POSED))  # all of it is posed
     settings = siam_plan.settings_of(searched, plan, dataset) if searched else None
     record = Record.begin(out / RECORD, plan, dataset, settings=settings)
-    usable = record.usable(plan, dataset, cache, processes)
+    usable = record.usable(plan, dataset, cache, processes, accepted)
     configs = runs(plan, data, out, cache, settings)
     waiting = [config for config in configs if not config.is_finished]
     work = partial(attempt, usable=usable)
@@ -95,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     plan = siam_plan.plan_of(given, given.methods)
     try:
-        problems = study(plan, given.data, given.out, given.cache, given.beside, given.processes, given.settings)
+        more = given.beside, given.processes, given.settings, Accepted.of(given)
+        problems = study(plan, given.data, given.out, given.cache, *more)
     except (*train_siam.Failure, parallel.WorkerDied) as error:
         sys.exit(f"error: {error}")
     for problem in problems:

@@ -36,8 +36,10 @@ from smile.course import smile_course
 from smile.frontal_shape import SIDE_PX
 from smile.smoothing import smoothed
 from training import datasets, siam_truth_tables
+from training.accepted import add_skipped
 from training.datasets import DatasetError
 from training.ending import in_one_line
+from training.feature_store import FeatureError
 from training.parallel import run_all
 from training.planted import AGES
 from training.run_config import ConfigError
@@ -226,10 +228,11 @@ def trials(seeds: int, steps: int) -> list[Trial]:
 def examine(given: argparse.Namespace) -> list[str]:
     """The records of all trials asked for; those that are not there yet are run.
 
-    Raises DatasetError, WorkerDied; ConfigError where the folder holds trials on other data.
+    Raises DatasetError, FeatureError, WorkerDied; ConfigError where the folder holds trials on other data.
     """
     dataset = datasets.read(given.data)
-    clips = FaceClips(readable(dataset.clips, given.cache, given.frame_rate), given.cache, given.frame_rate)
+    place = given.cache, given.frame_rate
+    clips = FaceClips(readable(dataset.clips, *place, given.accept_skipped), *place)
     everyone = people(clips)
     subjects = sorted({person.subject for person in everyone})
     tested = set(subjects[::4])
@@ -267,8 +270,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--frame-rate", type=float, default=12.5, help="Hz of the sampling grid")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--processes", type=int)
+    add_skipped(parser)
     given = parser.parse_args(arguments)
-    with in_one_line():
+    with in_one_line(FeatureError):
         if given.tables:
             lines = given.tables.read_text(encoding="utf-8").splitlines()
         else:

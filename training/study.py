@@ -42,6 +42,7 @@ from training import (
     study_data,
     train,
 )
+from training.accepted import UNTOLD, Accepted
 from training.datasets import Dataset
 from training.feature_store import Features
 from training.protocol import Split
@@ -59,7 +60,7 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
-        accept_duplicates: file of groups of clips that only look like one recording (training.duplicates).
+        accepted: unreadable clips and clips that are alike.
         accept_counts: go on where a published data set has other counts than the published ones.
     """
 
@@ -71,10 +72,10 @@ class Study:
         stills: Path,
         backbone: Path,
         cache: Path,
-        accept_duplicates: Path | None = None,
+        accepted: Accepted = UNTOLD,
         accept_counts: bool = False,
     ) -> None:
-        self.accept_duplicates, self.accept_counts = accept_duplicates, accept_counts
+        self.accepted, self.accept_counts = accepted, accept_counts
         self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
         self.simulates = data is None
         self.data = data or out / "data"
@@ -95,7 +96,8 @@ class Study:
         dataset = datasets.read(self.data)
         published.check(dataset, self.accept_counts)
         with self.timed("features"):
-            found = features.prepare(dataset, self.backbone, self.cache, self.plan.frame_rate_hz, processes)
+            given = self.plan.frame_rate_hz, processes, self.accepted.skipped
+            found = features.prepare(dataset, self.backbone, self.cache, *given)
         self.same("features", asdict(found.recipe))
         self.same("content", found.content)
         self.record["skipped"] = found.skipped
@@ -127,19 +129,19 @@ class Study:
         if not path.exists():
             protocol.save(protocol.split(dataset, self.plan.folds, self.plan.seed), path)
         split = protocol.load(path)
-        twins = duplicates.same_files(dataset.clips)
-        if not self.simulates:  # subjects of a simulated set may be variants of one portrait
-            hashes = {clip.name: duplicates.clip_hash(found.crops(clip)) for clip in found.dataset.clips}
-            twins += self.not_accepted(duplicates.near_duplicates(hashes), dataset)
+        same, alike = duplicates.same_files(dataset.clips), self.alike(dataset, found)
         for fold in range(len(split.folds)):
-            protocol.check_leaks(split.sides(dataset, fold), twins)
+            protocol.check_leaks(split.sides(dataset, fold), same, alike)
         return split
 
-    def not_accepted(self, groups: list[list[str]], dataset: Dataset) -> list[list[str]]:
-        """Without those of which somebody has looked at every clip. Raises DuplicatesError."""
-        accepted = duplicates.read_accepted(self.accept_duplicates, dataset) if self.accept_duplicates else []
+    def alike(self, dataset: Dataset, found: Features) -> list[list[str]]:
+        """Clips that look like one recording, and that nobody has accepted. Raises DuplicatesError."""
+        if self.simulates:  # subjects of a simulated set may be variants of one portrait
+            return []
+        hashes = {clip.name: duplicates.clip_hash(found.crops(clip)) for clip in found.dataset.clips}
+        accepted = duplicates.read_accepted(self.accepted.duplicates, dataset)
         self.record["accepted_duplicates"] = [sorted(group) for group in accepted]
-        return [group for group in groups if not any(known.issuperset(group) for known in accepted)]
+        return duplicates.not_accepted(duplicates.near_duplicates(hashes), dataset, accepted, self.out)
 
     def configs(self) -> list[RunConfig]:
         """Every run, fold by fold, so that an unfinished study has whole folds."""
@@ -231,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
-        accepted = options.accept_duplicates, options.accept_counts
-        study = Study(plan, out, options.data, stills, backbone, options.cache, *accepted)
+        told = Accepted.of(options), options.accept_counts
+        study = Study(plan, out, options.data, stills, backbone, options.cache, *told)
         failed = study.run(options.processes)
     except (
         *train.Failure,

@@ -7,6 +7,7 @@ from typing import Any
 
 from networks.config import ABLATIONS, TRAITS, Ablation, Trait, Width
 from smile.sampling import FRAME_RATE_HZ
+from training.accepted import add_options
 from training.feature_store import CACHE
 from training.optimisation import Optimisation
 from training.planted import Label
@@ -84,12 +85,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
         "set with a planted relation, age alone; tiny: the chain in minutes, and numbers without meaning",
     )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
-    parser.add_argument(
-        "--accept-duplicates",
-        type=Path,
-        metavar="FILE",
-        help="of clips that are alike but not the same recording, a group of names on each line",
-    )
+    add_options(parser)
     parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
     parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")

@@ -44,7 +44,10 @@ from training import (
     siam_methods,
     train,
 )
+from training.accepted import UNTOLD, Accepted, add_options
 from training.datasets import Clip, DatasetError
+from training.duplicates import DuplicatesError
+from training.feature_store import FeatureError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides
@@ -55,7 +58,16 @@ from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
 LICENCE = "as the training data"
-Failure = (ConfigError, DatasetError, ProtocolError, Leak, LossNotFinite, PredictionsError)
+Failure = (
+    ConfigError,
+    DatasetError,
+    ProtocolError,
+    FeatureError,
+    Leak,
+    DuplicatesError,
+    LossNotFinite,
+    PredictionsError,
+)
 
 
 @dataclass(frozen=True)
@@ -99,15 +111,16 @@ class Shuffled(Sampler[int]):
         yield from np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist()
 
 
-def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
+def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accepted = UNTOLD) -> Path:
     """Train, or go on, and write weights and predictions; where they are.
 
     Args:
         usable: names of the clips that the service would answer, where they are known and were checked for leaks.
+        accepted: where they are not.
 
     Raises:
         ConfigError: the directory holds another run.
-        DatasetError, ProtocolError, Leak: about the data.
+        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
         LossNotFinite: training diverged.
         PredictionsError: an answer to a test clip is no number.
     """
@@ -116,7 +129,7 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     split = protocol.split(dataset, config.folds, config.seed)
     sides = split.sides(dataset, config.fold)
     if usable is not None:
-        sides = Sides(*(tuple(clip for clip in side if clip.name in usable) for side in _all(sides)))
+        sides = _among(sides, usable)
     sides = siam_methods.only(config.method, sides)
     record: dict[str, Any] = {
         "config": json.loads(json.dumps(asdict(config))),
@@ -129,11 +142,13 @@ def run(config: SiamRun, usable: Collection[str] | None = None) -> Path:
     if config.is_finished:
         return out / train.PREDICTIONS
     started = time.monotonic()
-    training, held_out, test = _clips(config, sides, usable)
     if usable is None:
-        everyone = FaceClips(training.clips + held_out.clips + test.clips, training.cache, config.frame_rate_hz)
-        sides = Sides(training.clips, held_out.clips, test.clips)
-        protocol.check_leaks(sides, same_recordings(everyone, simulated=dataset.simulated))
+        place = Path(config.cache), config.frame_rate_hz
+        everyone = readable(sides.training + sides.validation + sides.test, *place, accepted.skipped)
+        sides = _among(sides, {clip.name for clip in everyone})
+        groups = same_recordings(FaceClips(everyone, *place), dataset, accepted.duplicates, out)
+        protocol.check_leaks(sides, *groups)
+    training, held_out, test = _clips(config, sides)
     module, done = _fit(config, training, held_out)
     network = module.release()
     found = siam_answers.predict(network, test, config.fold, config.method)
@@ -159,13 +174,13 @@ def _all(sides: Sides) -> tuple[tuple[Clip, ...], ...]:
     return sides.training, sides.validation, sides.test
 
 
-def _clips(config: SiamRun, sides: Sides, usable: Collection[str] | None) -> tuple[FaceClips, FaceClips, FaceClips]:
+def _among(sides: Sides, names: Collection[str]) -> Sides:
+    return Sides(*(tuple(clip for clip in side if clip.name in names) for side in _all(sides)))
+
+
+def _clips(config: SiamRun, sides: Sides) -> tuple[FaceClips, FaceClips, FaceClips]:
     """Raises ProtocolError where a side is empty."""
-    cache = Path(config.cache)
-    training, held_out, test = (
-        FaceClips(readable(side, cache, config.frame_rate_hz) if usable is None else side, cache, config.frame_rate_hz)
-        for side in _all(sides)
-    )
+    training, held_out, test = (FaceClips(side, Path(config.cache), config.frame_rate_hz) for side in _all(sides))
     if not (len(training) and len(held_out) and len(test)):
         raise ProtocolError(f"{config.method}: a side of fold {config.fold} is empty: there are too few clips")
     return training, held_out, test
@@ -199,7 +214,7 @@ def _loader(clips: FaceClips, order: Shuffled | None = None) -> DataLoader:
     return DataLoader(clips, sampler=order, generator=torch.Generator())
 
 
-def parse(arguments: list[str] | None) -> SiamRun:
+def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
     parser = argparse.ArgumentParser(prog="python -m training.train_siam", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--out", required=True)
@@ -217,6 +232,7 @@ def parse(arguments: list[str] | None) -> SiamRun:
     parser.add_argument("--folds", type=int, default=protocol.FOLDS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", default=str(CACHE))
+    add_options(parser)
     given = parser.parse_args(arguments)
     network = replace(
         siam_config(given.width),
@@ -228,14 +244,14 @@ def parse(arguments: list[str] | None) -> SiamRun:
     network = replace(network, features=given.features) if given.features else network
     plan = SiamOptimisation(given.rate, l2=given.l2, batch=given.batch, epochs=given.epochs)
     same = {name: getattr(given, name) for name in ("data", "out", "method", "fold", "folds", "seed", "cache")}
-    return SiamRun(network=network, optimisation=plan, frame_rate_hz=given.frame_rate, **same)
+    return SiamRun(network=network, optimisation=plan, frame_rate_hz=given.frame_rate, **same), Accepted.of(given)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    config = parse(arguments)
+    config, told = parse(arguments)
     train.quiet()
     try:
-        print(run(config))
+        print(run(config, accepted=told))
     except (*Failure, OSError) as error:
         sys.exit(f"error: {error}")
     provenance = provenance_of(Path(config.out) / siam_release.NETWORK)

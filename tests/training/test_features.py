@@ -117,13 +117,21 @@ def test_features_of_other_code_of_the_backbone_are_never_mixed(listed: Path, mo
 
 
 def test_unreadable_clips_are_listed(listed: Path) -> None:
-    """A clip that is no video is skipped and remembered; more than one in a hundred end the run with their names."""
+    """A clip that is no video is skipped and remembered; more than one in a hundred end the run with their names,
+    unless more are accepted; then what reads the cache knows it as skipped."""
     (listed / "2.mp4").write_bytes(b"not a video")
     result = subprocess.run(command(listed), cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
     assert "1 of 4 clips were found unreadable" in result.stderr and "\n  2.mp4: " in result.stderr
     (reason,) = stored(listed, "*.json")
     assert json.loads(reason.read_text())["code"] == "unreadable_video"
+    assert "more than 1% (--accept-skipped SHARE goes on):" in result.stderr
+    result = subprocess.run(command(listed, "--accept-skipped", "0.25"), cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0 and "3 clips" in result.stdout and "  skipped 2.mp4: " in result.stdout
+    dataset = datasets.read(listed / "clips.csv")
+    assert set(feature_store.load(dataset, listed / "backbone", listed / "cache", RATE_HZ).skipped) == {"2.mp4"}
+    result = subprocess.run(command(listed, "--accept-skipped", "25"), cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and "25 is not a share from 0 to 1" in result.stderr
 
 
 def test_too_many_unreadable_clips_end_the_run_at_once(listed: Path) -> None:
@@ -133,7 +141,7 @@ def test_too_many_unreadable_clips_end_the_run_at_once(listed: Path) -> None:
     dataset = datasets.read(listed / "clips.csv")
     read = []
     for _ in range(2):
-        with pytest.raises(FeatureError, match="1 of 10 clips were found unreadable, more than 1%:\n  0.mp4: "):
+        with pytest.raises(FeatureError, match="1 of 10 clips were found unreadable, more than 1% .*:\n  0.mp4: "):
             features.prepare(dataset, listed / "backbone", listed / "cache", RATE_HZ, processes=1)
         read.append(len(stored(listed, "*.npz")))
     assert read[0] == read[1] < 6

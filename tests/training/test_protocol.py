@@ -120,6 +120,15 @@ def test_a_copied_file_under_another_subject_is_a_leak(tmp_path):
         protocol.check_leaks(Sides(tuple(clips[:2]), (), (clips[2],)), twins)
 
 
+def test_only_clips_of_several_people_are_to_be_looked_at(tmp_path):
+    """One person's clips are alike and stay together: they are no leak, and not listed among those that may be."""
+    data = dataset([(30, 0, 2), (40, 1, 1)])
+    a, b, c = (clip.name for clip in data.clips)
+    assert duplicates.not_accepted([[a, b]], data, [], tmp_path) == [] and not list(tmp_path.iterdir())
+    assert duplicates.not_accepted([[a, b], [a, c]], data, [], tmp_path) == [[a, c]]
+    assert duplicates.read_accepted(tmp_path / duplicates.ALIKE, data) == [{a, c}]
+
+
 def test_a_recompressed_brighter_clip_is_a_near_duplicate_and_another_face_is_not():
     """Noise, another brightness and a small shift are seen through; independent textures and mirrored ones are not."""
     rng = np.random.default_rng(0)

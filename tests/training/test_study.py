@@ -17,6 +17,7 @@ from smile.card import Card
 from tests.training import planted_features
 from training import (
     datasets,
+    duplicates,
     feature_store,
     features,
     predictions,
@@ -26,6 +27,7 @@ from training import (
     study_data,
     study_release,
 )
+from training.accepted import Accepted
 from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.optimisation import Optimisation
@@ -186,12 +188,16 @@ def test_a_near_duplicate_under_another_subject_ends_a_study_unless_accepted(fol
     details = [found.folder / f"{found.digests[clip.name]}.npz" for clip in (a, b)]
     with np.load(details[0]) as one, np.load(details[1]) as other:
         np.savez(details[1], **dict(other) | {"crops": one["crops"]})
-    with pytest.raises(Leak, match="the same recording on several sides") as error:
+    with pytest.raises(
+        Leak, match="what looks like one recording .* set on stills in the wild.* --accept-dup"
+    ) as error:
         begun(folder).split(dataset, found)
     assert f"{a.name} in test" in str(error.value) and f"{b.name} in validation" in str(error.value)
-    accepted = folder / "alike.txt"
-    accepted.write_text(f"# looked at\n\n{b.name} {a.name}\n")
-    study_of_both = begun(folder, accept_duplicates=accepted)
+    written = folder / "study/alike.txt"
+    assert written.read_text() == f"{' '.join(sorted([a.name, b.name]))}\n"
+    accepted = folder / "accepted.txt"
+    accepted.write_text(f"# looked at\n\n{written.read_text()}")
+    study_of_both = begun(folder, accepted=Accepted(duplicates=accepted))
     assert study_of_both.split(dataset, found).folds[0] == first
     assert study_of_both.record["accepted_duplicates"] == [sorted([a.name, b.name])]
 
@@ -212,4 +218,4 @@ def test_accepted_duplicates_that_cannot_be_are_refused(folder: Path, line: str 
         accepted.write_text(line)
     dataset = datasets.read(folder / "clips.csv")
     with pytest.raises(DuplicatesError, match=message):
-        begun(folder, accept_duplicates=accepted).not_accepted([], dataset)
+        duplicates.read_accepted(accepted, dataset)

@@ -17,6 +17,8 @@ from networks.siam_config import SiamConfig
 from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
 from training import predictions, protocol, siam_plan, siam_record, train, train_siam
+from training.accepted import Accepted
+from training.feature_store import FeatureError
 from training.module import LossNotFinite
 from training.protocol import Leak, ProtocolError
 from training.run_config import ConfigError
@@ -102,14 +104,15 @@ def test_an_error_of_validation_that_is_no_number_stops_a_run() -> None:
 
 def test_a_recording_on_two_sides_is_not_trained_on(tmp_path: Path) -> None:
     """A second file of a training clip, a little brighter, or a copy of it, among the test clips under another subject:
-    neither run nor study begins. In a simulated set, where people may share a portrait, only the copy is a leak."""
+    neither run nor study begins, unless the brighter one is accepted. In a simulated set, where people may share a
+    portrait, only the copy is a leak."""
     dataset = planted_faces.make(tmp_path)
     sides = protocol.split(dataset, 2).sides(dataset, 0)
     known, other = sides.training[0], sides.test[0]
     run = config(tmp_path, "run")
     plan = replace(siam_plan.TINY, methods=("siam",), frame_rate_hz=planted_faces.RATE_HZ)
     everyone = {clip.name for clip in dataset.clips}
-    siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+    siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache", tmp_path)
     faces = faces_of(known.path, tmp_path / "cache", planted_faces.RATE_HZ)
     path = cached(other.path, tmp_path / "cache", planted_faces.RATE_HZ)
     with np.load(path) as arrays:
@@ -118,13 +121,30 @@ def test_a_recording_on_two_sides_is_not_trained_on(tmp_path: Path) -> None:
     with pytest.raises(Leak, match=both):
         train_siam.run(run)
     with pytest.raises(Leak, match=both):
-        siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache")
+        siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache", tmp_path)
+    accepted = tmp_path / "alike.txt"
+    assert accepted.read_text() == f"{' '.join(sorted([known.name, other.name]))}\n"
+    siam_record.check_leaks(plan, dataset, everyone, tmp_path / "cache", tmp_path, accepted)
     simulated = replace(dataset, simulated=True)
-    siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+    siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache", tmp_path)
     other.path.write_bytes(known.path.read_bytes())
     with pytest.raises(Leak, match=both):
-        siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache")
+        siam_record.check_leaks(plan, simulated, everyone, tmp_path / "cache", tmp_path)
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_unreadable_clips_end_run_and_study_unless_accepted(tmp_path: Path) -> None:
+    """One of 48 clips is no video: more than one in a hundred, as in the chain of the first network."""
+    dataset = planted_faces.make(tmp_path)
+    dataset.clips[0].path.write_bytes(b"not a video")
+    plan = replace(siam_plan.TINY, methods=("siam",), frame_rate_hz=planted_faces.RATE_HZ)
+    record = siam_record.Record.begin(tmp_path / "study/study.json", plan, dataset)
+    told = r"1 of 48 clips were found unreadable, more than 1% \(--accept-skipped SHARE goes on\):\n  s00_0.mp4: "
+    with pytest.raises(FeatureError, match=told):
+        train_siam.run(config(tmp_path, "run"))
+    with pytest.raises(FeatureError, match=told):
+        record.usable(plan, dataset, tmp_path / "cache", 1)
+    assert len(record.usable(plan, dataset, tmp_path / "cache", 1, Accepted(skipped=0.03))) == 47
 
 
 def test_phases_of_a_smile() -> None:
