@@ -56,6 +56,7 @@ _single: FrameAnswers | None
 def _start(directory: Path) -> None:
     """The backbone in float32 and in what is fast, on the GPU where there is one."""
     global _networks, _single
+    torch.backends.cudnn.allow_tf32 = False  # convolutions of what is exact
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _networks = {exact: checkpoint.load_backbone(directory) for exact in (True, False)}
     for exact, network in _networks.items():

@@ -33,6 +33,7 @@ from training.still_network import FrameAnswers
 CACHE = Path(".cache/features")
 PREPROCESSORS = ("video", "faces", "sequence")
 LIBRARIES = ("av", "mediapipe")
+EXTRACTION = Path(__file__).with_name("extraction.py")
 HASHES = "hashes.json"
 
 
@@ -46,7 +47,7 @@ class Recipe:
 
     Attributes:
         fingerprint: of the contract, frame rate included.
-        preprocessing: of the code from file to crop.
+        preprocessing: of the code from file to crop, and of training.extraction.
         backbone: of the weights, and of the code that applies them.
     """
 
@@ -163,8 +164,10 @@ def recipe_of(backbone: Path, frame_rate_hz: float = FRAME_RATE_HZ) -> Recipe:
         weights = _sha256(backbone / checkpoint.WEIGHTS)
     except OSError as error:
         raise FeatureError(f"{backbone} holds no backbone: {error}") from error
-    network = hashlib.sha256((ast.dump(_code(Path(networks.backbone.__file__))) + weights).encode()).hexdigest()
-    return Recipe(fingerprint(frame_rate_hz), preprocessing(), network[:16])
+    network = ast.dump(_code(Path(networks.backbone.__file__))) + weights
+    extraction = ast.dump(_code(EXTRACTION)) + preprocessing()
+    of_code = (hashlib.sha256(code.encode()).hexdigest()[:16] for code in (extraction, network))
+    return Recipe(fingerprint(frame_rate_hz), *of_code)
 
 
 @cache

@@ -11,27 +11,20 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from networks import checkpoint
-from networks.backbone import Backbone
 from smile.errors import SmileError
-from smile.faces import FaceReport, align
 from smile.sampling import FRAME_RATE_HZ
-from smile.sequence import Sequence, Stretch
-from smile.tensors import BACKBONE
-from smile.video import Video
 from training import datasets
 from training.accepted import MAX_SKIPPED, add_skipped, check_skipped
 from training.datasets import Dataset, DatasetError
+from training.extraction import Worker, extract
 from training.feature_store import (
     CACHE,
     HASHES,
@@ -46,10 +39,6 @@ from training.feature_store import (
 )
 from training.parallel import WorkerDied, gpus, run_all
 from training.whole import SUFFIX, whole
-
-CROPS = 8
-"""Aligned faces kept of each clip, evenly spaced: what `image_cnn` and the figures look at."""
-Extract = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
 
 
 def prepare(
@@ -88,47 +77,14 @@ def prepare(
     return load(dataset, backbone, store, frame_rate_hz)
 
 
-def extract(clip: Path, backbone: Extract, frame_rate_hz: float) -> tuple[Stretch, NDArray[np.uint8]]:
-    """One clip by the service's own steps: the longest unbroken stretch, and CROPS of its aligned faces.
-
-    Raises:
-        SmileError: as the service would refuse it.
-    """
-    report, sequence = FaceReport(), Sequence()
-    crops: dict[float, NDArray[np.uint8]] = {}
-    with Video(clip, frame_rate_hz=frame_rate_hz) as video, closing(align(video.samples(), report)) as faces:
-        while block := list(islice(faces, BACKBONE.max_batch)):
-            sequence.add(block, backbone(np.stack([face.crop for face in block])))
-            crops |= {face.time_s: face.crop for face in block}
-    report.check()
-    stretch = sequence.longest_stretch(video.info.scale)
-    shown = np.linspace(0, stretch.frame_count - 1, CROPS).round().astype(int)
-    return stretch, np.stack([crops[time_s] for time_s in stretch.times_s[shown].tolist()])
-
-
-class _Worker:
-    """What a process of the pool keeps between clips."""
-
-    def __init__(self, directory: Path, frame_rate_hz: float) -> None:
-        self.frame_rate_hz = frame_rate_hz
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network: Backbone = checkpoint.load_backbone(directory)
-        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def backbone(self, crops: NDArray[np.uint8]) -> NDArray[np.float16]:
-        features: NDArray[np.float16] = self.network(torch.from_numpy(crops).to(self.device)).cpu().numpy()
-        return features
-
-
-_worker: _Worker
+_worker: Worker
 
 
 def _start(directory: Path, frame_rate_hz: float) -> None:
     global _worker
     with open(os.devnull, "w") as nowhere:  # mediapipe logs four lines for each clip; exceptions travel another way
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
-    _worker = _Worker(directory, frame_rate_hz)
+    _worker = Worker(directory, frame_rate_hz)
 
 
 def _work(job: tuple[Path, Path]) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from networks import backbone, checkpoint
 from networks.backbone import Backbone
-from training import datasets, feature_store, features
+from training import datasets, extraction, feature_store, features
 from training.feature_store import FeatureError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,11 +61,11 @@ def test_features_are_the_services_own(listed: Path) -> None:
         with torch.inference_mode():
             return network(torch.from_numpy(crops)).numpy()
 
-    stretch, crops = features.extract(CLIP, run, RATE_HZ)
+    stretch, crops = extraction.extract(CLIP, run, RATE_HZ)
     cached = found.regions(dataset.clips[0])
     assert cached.dtype == np.float16 and cached.shape == stretch.features.shape
     assert np.allclose(cached, stretch.features, atol=0.02, rtol=0.01)
-    assert np.array_equal(found.crops(dataset.clips[0]), crops) and len(crops) == features.CROPS
+    assert np.array_equal(found.crops(dataset.clips[0]), crops) and len(crops) == extraction.CROPS
     assert found.course(dataset.clips[0]).has_smile
     stamps = [path.stat().st_mtime_ns for path in stored(listed, "*.np?")]
     features.prepare(dataset, listed / "backbone", listed / "cache", RATE_HZ, processes=1)
@@ -114,6 +114,25 @@ def test_features_of_other_code_of_the_backbone_are_never_mixed(listed: Path, mo
         monkeypatch.setattr(backbone, "__file__", str(listed / "backbone.py"))
         keys.append(feature_store.recipe_of(listed / "backbone", RATE_HZ).key)
     assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
+def test_features_of_other_code_that_reads_clips_are_never_mixed(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More crops of a clip are another version; the command's options are not in that module."""
+    source = feature_store.EXTRACTION.read_text()
+    keys = []
+    for old, new in (("", ""), ('"""One clip', '"""A clip'), ("CROPS = 8", "CROPS = 9")):
+        assert old in source
+        (listed / "extraction.py").write_text(source.replace(old, new, 1))
+        monkeypatch.setattr(feature_store, "EXTRACTION", listed / "extraction.py")
+        keys.append(feature_store.recipe_of(listed / "backbone", RATE_HZ).key)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_convolutions_are_exact_on_gpus(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features do not depend on whether cuDNN may round to TF32: a worker forbids it."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    extraction.Worker(listed / "backbone", RATE_HZ)
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_unreadable_clips_are_listed(listed: Path) -> None:
