@@ -1,9 +1,10 @@
 """Backbone features of simulated smiles and of stills, as a data set that training.train can learn from.
 
-    <cache>/<clips>-<backbone>/<part>/<still>.npy    (T, 9, 2048) float16, a simulated smile (training.simulated_clips)
-                               stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n stills,
-                                                     held-out-stills/ those that select the epoch
-                               */*.said.npy          of what is learned from: what single frames say (sequences.beside)
+    <cache>/<clips>-<backbone>-<head>/<part>/<still>.npy    (T, 9, 2048) float16, a simulated smile (simulated_clips)
+                                      stills/<which>.npy    (n, 9, 2048) float16, one augmented view of each of n
+                                                            stills, held-out-stills/ those that select the epoch
+                                      */*.said.npy          of what is learned from: what single frames say
+                                                            (sequences.beside)
 
 Stills, and training smiles beyond their first showing, are shown as sequences of these (training.sequences). A finished
 file is never computed again.
@@ -113,7 +114,9 @@ def prepare(
             one that they end with: only for learning from what is said of their instants.
     """
     recipe = recipe_of(backbone, settings.frame_rate_hz)
-    folder = cache / f"{settings.key}-{recipe.backbone}"
+    head = backbone / HEAD
+    digests_of = [hashlib.sha256(head.read_bytes()).hexdigest()[:16]] if head.exists() else []
+    folder = cache / "-".join((settings.key, recipe.backbone, *digests_of))
     for part in (*smiles, *stills):
         (folder / part).mkdir(parents=True, exist_ok=True)
     shown = {
@@ -121,7 +124,7 @@ def prepare(
         for part, found in smiles.items()
         for row, path in sorted(found.items())
     }
-    taught = TAUGHT if (backbone / HEAD).exists() else ()
+    taught = TAUGHT if head.exists() else ()
     smile_jobs = []
     for clip, target in shown.items():
         part, _, corruption = target.parent.name.partition("-")

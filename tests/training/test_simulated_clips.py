@@ -1,5 +1,6 @@
 """Simulated smiles of the astronaut portrait, and the features of them."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from training.evaluate_stills import predict
 from training.sequences import beside
 from training.simulated_clips import Settings
 from training.simulated_features import HELD_OUT, STILL
-from training.still_network import HEAD, FrameAnswers, FrameHead, save_head
+from training.still_network import HEAD, FrameAnswers, FrameHead, load_head, save_head
 from training.stills import Stills
 
 FACE = np.ascontiguousarray(astronaut()[0:300, 80:380])
@@ -167,6 +168,24 @@ def test_features_are_kept_and_single_frames_answer_as_on_stills(
     assert (found.regions(held_out) == found.regions(held_out)[0]).all()
     with pytest.raises(ValueError, match="test part"):
         simulated_features.one_fold(found, Settings("x"))
+
+
+def test_what_another_head_says_is_not_taken_for_this_ones(
+    data: Stills, released: tuple[Path, Backbone, FrameHead], tmp_path: Path
+) -> None:
+    """With a refitted head beside the same backbone, what is learned of a still is what the new one says."""
+    folder, _, _ = released
+    shutil.copytree(folder, tmp_path / "backbone")
+    known = (data, {}, {STILL: np.array([0])}, Settings("x"), tmp_path / "backbone", tmp_path / "cache", 1)
+    said = []
+    for shift in (0.0, 3.0):
+        head = load_head(tmp_path / "backbone" / HEAD)
+        with torch.no_grad():
+            head.age.bias[-1] += shift
+        save_head(head, tmp_path / "backbone" / HEAD)
+        found = simulated_features.prepare(*known)
+        said.append(found.said(found.part(STILL)[0], FrameAnswers(head, 1.7))[0])
+    assert said[1] > said[0] + 0.1
 
 
 def test_some_sequences_begin_with_another_still(
