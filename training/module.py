@@ -157,8 +157,8 @@ class TraitModule(pl.LightningModule):
         self.trainer.should_stop = stopping is not None and 0 < stopping.wait_count >= stopping.patience
 
     def train_dataloader(self) -> DataLoader:
-        """Asked for anew in each epoch. Batches and dropout depend on seed and epoch alone: a resumed run goes on
-        exactly as it would have."""
+        """Asked for anew in each epoch. Batches and dropout depend on seed and epoch alone: a resumed run goes on as it
+        would have, on a CPU bit for bit, on a GPU within its rounding noise."""
         assert self.training_clips is not None
         clips, epoch = self.training_clips, self.current_epoch
         clips.rng = np.random.default_rng([self.seed, epoch, self.global_rank])
