@@ -14,6 +14,8 @@ from export.__main__ import main as export
 from networks.config import ABLATIONS, TRAITS
 from service.cli.main import main as smile
 from smile.card import Card
+from smile.sampling import MIN_SAMPLES
+from smile.video import resample
 from tests.training import planted_features
 from training import (
     datasets,
@@ -32,7 +34,7 @@ from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.optimisation import Optimisation
 from training.protocol import Leak
-from training.study_plan import PAPER, Plan, chosen_plan, parser
+from training.study_plan import PAPER, PLANS, Plan, chosen_plan, parser
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"fc1": 32, "lstm": 32, "relation": (32, 32), "estimator": (16, 16)}
@@ -141,6 +143,14 @@ def test_the_papers_plan_is_the_configuration_of_that_name(tmp_path: Path) -> No
     assert len(planned.configs()) == 120
     plan = chosen_plan(parser("study", "").parse_args(["--plan", "paper", "--seed", "7", "--epochs", "3"]))
     assert plan == replace(PAPER, seed=7, optimisation=replace(PAPER.optimisation, epochs=3))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_uva_nemos_shortest_clips_are_long_enough_for_every_plan(plan: str) -> None:
+    """1.1 s at 50 frames a second give as many instants as a network wants."""
+    frames = ((number / 50, None) for number in range(55))
+    instants = sum(len(found) for found, _, _ in resample(frames, PLANS[plan].frame_rate_hz))
+    assert instants >= MIN_SAMPLES
 
 
 @pytest.mark.skipif(not stills.ARCHIVE.exists(), reason="the labelled stills lie beside the checkout")
