@@ -171,23 +171,33 @@ def _prepare(archive: Path, names: list[str], folder: Path, processes: int) -> N
 
 def _prepare_chunk(job: tuple[Path, list[str], Path]) -> None:
     archive, names, target = job
-    rows: list[tuple[str, int, int, int, int, tuple[int, int]]] = []
-    crops = []
+    kept, hashes, crops = [], [], []
     with zipfile.ZipFile(archive) as handle:
         for name in names:
-            bgr = cv2.imdecode(np.frombuffer(handle.read(name), np.uint8), cv2.IMREAD_COLOR)
-            chip = np.asarray(bgr[..., ::-1], np.uint8, order="C")
-            crop = aligned(chip)
-            if crop is not None:
-                hashes = perceptual_hash(chip), perceptual_hash(np.ascontiguousarray(chip[:, ::-1]))
-                rows.append((Path(name).name, *labels(name), hashes))
+            chip = _decoded(handle.read(name))
+            crop = None if chip is None else aligned(chip)
+            if chip is not None and crop is not None:
+                kept.append(name)
+                hashes.append((perceptual_hash(chip), perceptual_hash(np.ascontiguousarray(chip[:, ::-1]))))
                 crops.append(crop)
-    columns = list(zip(*rows, strict=True))
-    types = (np.str_, np.float32, np.int64, np.int64, np.int64, np.uint64)
-    fields = ("names", "age", "gender", "race", "date", "hashes")
-    typed = {field: np.array(column, dtype) for field, column, dtype in zip(fields, columns, types, strict=True)}
+    told = np.array([labels(name) for name in kept], np.int64).reshape(-1, 4)
     with whole(target) as file:
-        np.savez(file, crops=np.stack(crops), **typed)
+        np.savez(
+            file,
+            names=np.array([Path(name).name for name in kept], np.str_),
+            age=told[:, 0].astype(np.float32),
+            gender=told[:, 1],
+            race=told[:, 2],
+            date=told[:, 3],
+            hashes=np.array(hashes, np.uint64).reshape(-1, 2),
+            crops=np.array(crops, np.uint8).reshape(-1, STORED_PX, STORED_PX, 3),
+        )
+
+
+def _decoded(file: bytes) -> NDArray[np.uint8] | None:
+    """(H, W, 3) uint8 RGB of a picture, None where the file is none."""
+    bgr = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR) if file else None
+    return None if bgr is None else np.asarray(bgr[..., ::-1], np.uint8, order="C")
 
 
 def labels(name: str) -> tuple[int, int, int, int]:

@@ -50,6 +50,20 @@ def test_the_hash_survives_compression_but_not_another_picture() -> None:
     assert (own ^ stills.perceptual_hash(np.ascontiguousarray(FACE[:, ::-1]))).bit_count() > 12
 
 
+def test_stills_that_cannot_be_used_are_left_out(tmp_path, monkeypatch, capfd) -> None:
+    """A file that is no picture, and a chunk without any face: the others come back, and they are counted."""
+    monkeypatch.setattr(stills, "CHUNK", 2)
+    archive, cache = tmp_path / "stills.zip", tmp_path / "cache"
+    with zipfile.ZipFile(archive, "w") as handle:
+        handle.writestr("30_1_0_20170101000000001.jpg", _jpeg(FACE, 95))
+        handle.writestr("31_0_3_20170102000000001.jpg", _jpeg(FACE, 95)[:400])
+        handle.writestr("32_0_3_20170102000000001.jpg", b"")
+    data = stills.load(archive, cache, processes=1)
+    assert "1 of 3 faces found" in capfd.readouterr().out
+    assert data.names.tolist() == ["30_1_0_20170101000000001.jpg"]
+    assert len(data.crops) == len(data.hashes) == len(data.age) == 1
+
+
 def test_an_archive_is_prepared_once(tmp_path, monkeypatch) -> None:
     """Faces and labels of an archive come back from the cache, faceless stills dropped, without aligning again."""
     archive = tmp_path / "stills.zip"
