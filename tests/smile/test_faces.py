@@ -28,7 +28,9 @@ from smile.pose import eye_centres, yaw_deg
 from smile.sampling import MAX_SAMPLES, stride_at
 from smile.video import Sample, Video
 
-VIDEOS = Path(__file__).resolve().parents[2] / "../shared/data/videos"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "demo/astronaut_smile.mp4"
+VIDEOS = ROOT / "../shared/data/videos"
 needs_clips = pytest.mark.skipif(not VIDEOS.is_dir(), reason="the real clips lie beside the checkout")
 
 Picture = NDArray[np.uint8]
@@ -274,6 +276,32 @@ def test_yaw_of_a_turned_head() -> None:
         c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         turned = np.stack([head[:, 0] * c + head[:, 2] * s, head[:, 1]], axis=1).astype(np.float32)
         assert yaw_deg(turned * 10 + 100) == pytest.approx(angle, abs=0.5)
+
+
+@pytest.fixture(scope="module")
+def solid() -> NDArray[np.float32]:
+    """(468, 3) landmarks of the demo clip's first frame, pixels, with FaceMesh's depths; it looks ahead."""
+    with Video(DEMO) as video, FaceMesh() as theirs:
+        picture = next(video.samples()).rgb
+        points = theirs.process(picture).multi_face_landmarks[0].landmark
+    return np.array([(point.x, point.y, point.z) for point in points], np.float32) * np.float32(picture.shape[0])
+
+
+@pytest.mark.parametrize(("angle_deg", "large", "read"), [(20, 0, 1), (38, 3, 1), (-38, 3, 1), (52, 3, 0), (-60, 3, 0)])
+def test_poses_are_counted(
+    solid: NDArray[np.float32], angle_deg: float, large: int, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real mesh, turned: beyond 30 degrees a large pose, in all instants of its samples; beyond 45 no face."""
+    c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+    x, y, depth = (solid - solid.mean(axis=0)).T
+    turned = np.stack([x * c - depth * s, y], axis=1) + 180
+    monkeypatch.setattr(FaceLandmarker, "locate", lambda *_: np.asarray(turned, np.float32))
+    report = FaceReport()
+    pictures = [Sample((at,), at / 25, np.zeros((360, 360, 3), np.uint8)) for at in (0, MAX_SAMPLES)]
+    assert len(list(align(pictures, report))) == report.frames_with_face == 2 * read
+    assert (report.instants_seen, report.instants_with_face, report.instants_large_pose) == (3, 3 * read, large)
+    with nullcontext() if read else pytest.raises(NoFace, match="in profile"):
+        report.check()
 
 
 def digest(pictures: list[Picture]) -> list[bytes]:
