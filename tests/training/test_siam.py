@@ -1,4 +1,4 @@
-"""SIAM's training on its own: settings that are the paper's, a loss that falls, pictures that show the right place."""
+"""SIAM's training on its own: settings that are the paper's, a loss that falls, faces that are kept, a clip drawn."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from networks.siam_config import SiamConfig
 from smile.attention import SHOWN, most_attended
 from smile.card import Card
 from smile.errors import UnreadableVideo
-from smile.frontal_shape import MEAN_SHAPE, SIDE_PX
+from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
 from training import siam_faces, siam_figures, siam_module
 from training.siam_faces import FaceClips
@@ -97,21 +97,6 @@ def test_frames_learn_alone_where_nothing_looks_across_them() -> None:
     for config, expected in ((alone, 1.0), (TINY, 0.0)):
         module = SiamModule(config, SiamOptimisation(), 0)
         assert float(module.loss(estimate, torch.tensor([0.0]))) == expected
-
-
-def test_heat_is_where_the_cell_looks() -> None:
-    """One attended cell: the heat has its peak at the cell's centre, on the warped face and on a turned frame."""
-    attention = np.zeros((10, 10), np.float32)
-    attention[6, 2] = 1
-    warmth = siam_figures.heat(attention)
-    row, column = np.unravel_index(warmth.argmax(), warmth.shape)
-    assert abs(row - (17.5 + 8 * 6)) <= 1 and abs(column - (17.5 + 8 * 2)) <= 1
-    turn = np.array([[0.0, -2.0, 300.0], [2.0, 0.0, 40.0]])
-    points = MEAN_SHAPE.astype(np.float64) @ turn[:, :2].T + turn[:, 2]
-    shown = siam_figures.over_frame(np.zeros((320, 360, 3), np.uint8), points, warmth).astype(int)
-    y, x = np.argwhere(shown[..., 0] > 60).mean(axis=0)  # the bright end of the colours
-    expected = turn[:, :2] @ (column + 0.5, row + 0.5) + turn[:, 2]
-    assert np.hypot(x - expected[0], y - expected[1]) < 8
 
 
 def test_a_clip_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
