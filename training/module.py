@@ -114,7 +114,7 @@ class TraitModule(pl.LightningModule):
             of_excerpts, distance = self._steady(output, batch)
             loss = (loss + of_excerpts) / 2 + self.optimisation.steadiness * distance
         if not torch.isfinite(loss):
-            raise LossNotFinite(self._parts("loss", batch, output.detach().float(), loss, self.training_clips))
+            raise LossNotFinite(self._parts("loss", batch, output.detach().float(), loss.detach(), self.training_clips))
         count = len(batch.target)
         self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
         return loss

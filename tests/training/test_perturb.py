@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,12 +15,11 @@ from networks import checkpoint
 from networks.network import InterpreterNetwork
 from smile.regions import NAMES
 from tests.training import planted_features
-from training import datasets, feature_store, perturb, protocol, swap_table
+from training import datasets, feature_store, perturb, protocol, swap_table, train
 from training.datasets import Clip
 from training.feature_store import Features
 from training.swaps import Swap
 
-ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {"fc1": 16, "lstm": 16, "relation": [32, 32], "estimator": [16, 8]}
 RUNS = (("full", 0), ("full", 1), ("no_ri", 0))
 
@@ -34,17 +31,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     planted_features.make(made)
     paths = {name: str(made / name) for name in ("backbone", "cache")}
     paths |= {"data": str(made / "clips.csv"), "split": str(made / "folds.json")}
-    started = []
     for ablation, fold in RUNS:
         config = made / f"{ablation}{fold}.yaml"
         values = {"out": str(made / "runs/age" / ablation / str(fold)), "ablation": ablation, "fold": fold}
         plan = {"trait": "age", "width": "compact", "layers": LAYERS, "optimisation": {"epochs": 1, "batch": 8}}
         config.write_text(yaml.safe_dump(paths | values | plan))
-        command = [sys.executable, "-m", "training.train", "--config", str(config), "--threads", "1"]
-        started.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
-    for process in started:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors[-3000:]
+        train.main(["--config", str(config)])
     return made
 
 

@@ -46,16 +46,27 @@ def values(folder: Path, name: str, **changes: object) -> dict:
     return paths | {"trait": "age", "width": "compact", "layers": LAYERS, "optimisation": optimisation} | changes
 
 
-def start(folder: Path, name: str, **changes: object) -> subprocess.Popen:
+def written(folder: Path, name: str, **changes: object) -> str:
     config = folder / f"{name}.yaml"
     config.write_text(yaml.safe_dump(values(folder, name, **changes)))
-    command = [sys.executable, "-m", "training.train", "--config", str(config), "--threads", "1"]
+    return str(config)
+
+
+def start(folder: Path, name: str, **changes: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "training.train", "--config", written(folder, name, **changes), "--threads", "1"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen) -> None:
     _, errors = process.communicate()
     assert process.returncode == 0, errors[-3000:]
+
+
+def refused(config: str) -> str:
+    """What the command line says of a run that fails."""
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--config", config])
+    return str(ended.value)
 
 
 def answers(folder: Path, name: str) -> list[float]:
@@ -146,17 +157,10 @@ def test_other_networks_learn_and_answer(folder: Path, trait: str, ablation: str
     """Every kind of network goes the whole way; one that sees the features learns the planted trait."""
     layers = LAYERS if ablation != "image_cnn" else {}
     epochs = 1 if ablation == "image_cnn" else 40
-    finish(
-        start(
-            folder,
-            ablation,
-            trait=trait,
-            ablation=ablation,
-            layers=layers,
-            optimisation={"epochs": epochs, "patience": 40},
-        )
-    )
-    head, items = predictions.read([folder / ablation / "predictions.jsonl"])
+    plan = {"epochs": epochs, "patience": 40}
+    config = written(folder, ablation, trait=trait, ablation=ablation, layers=layers, optimisation=plan)
+    train.main(["--config", config])
+    _, items = predictions.read([folder / ablation / "predictions.jsonl"])
     assert {item.method for item in items} == {ablation} and len(items) > 20
     assert all((item.importance is not None) == (ablation == "full") for item in items)
     assert all(len(item.zeroed) == (10 if ablation == "full" else 0) for item in items)
@@ -169,11 +173,9 @@ def test_other_networks_learn_and_answer(folder: Path, trait: str, ablation: str
 
 def test_loss_that_is_not_finite_stops_with_its_parts(folder: Path) -> None:
     """A learning rate beyond reason ends in a message that tells outputs, targets, inputs and clips."""
-    run = start(folder, "diverged", optimisation={"rate": 1e30})
-    _, errors = run.communicate()
-    assert run.returncode == 1
+    said = refused(written(folder, "diverged", optimisation={"rate": 1e30}))
     for part in ("the loss is nan", "outputs", "targets", "inputs up to", "not finite", "rate 1e+30", "clips s"):
-        assert part in errors
+        assert part in said
 
 
 def test_features_of_validation_that_are_not_finite_stop_a_run(tmp_path: Path) -> None:
@@ -184,19 +186,16 @@ def test_features_of_validation_that_are_not_finite_stop_a_run(tmp_path: Path) -
     values = np.load(cached)
     values[3, 4, 5] = np.inf
     np.save(cached, values)
-    run = start(tmp_path, "poisoned")
-    _, errors = run.communicate()
-    assert run.returncode == 1 and "error: the validation loss is nan" in errors
-    assert clip.name in errors and "inputs up to inf" in errors
+    said = refused(written(tmp_path, "poisoned"))
+    assert said.startswith("error: the validation loss is nan")
+    assert clip.name in said and "inputs up to inf" in said
     assert not (tmp_path / "poisoned" / "predictions.jsonl").exists()
 
 
 def test_directory_of_another_run_is_refused(folder: Path) -> None:
     """Changing the configuration under a begun run is an error that names what differs."""
-    finish(start(folder, "claimed", optimisation={"epochs": 1}))
-    run = start(folder, "claimed", optimisation={"epochs": 2})
-    _, errors = run.communicate()
-    assert run.returncode == 1 and "holds another run: config differ" in errors
+    train.main(["--config", written(folder, "claimed", optimisation={"epochs": 1})])
+    assert "holds another run: config differ" in refused(written(folder, "claimed", optimisation={"epochs": 2}))
 
 
 @pytest.mark.parametrize(
