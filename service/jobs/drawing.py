@@ -35,22 +35,23 @@ class Outdated(ValueError):
 
 def unpacked(archive: bytes) -> Drawing:
     """Inverse of `packed`. Raises Outdated."""
-    with np.load(io.BytesIO(archive), allow_pickle=False) as kept:
+    with np.load(io.BytesIO(archive), allow_pickle=False) as opened:
+        kept = dict(opened)
 
-        def of(prefix: str) -> dict[str, Any]:
-            return {name.removeprefix(prefix): kept[name] for name in kept if name.startswith(prefix)}
+    def of(prefix: str) -> dict[str, Any]:
+        return {name.removeprefix(prefix): array for name, array in kept.items() if name.startswith(prefix)}
 
-        has_smile, onset_s, apex_s, offset_s, baseline, amplitude = kept[COURSE].tolist()
-        picture, relations, attention = of(PICTURE), of(RELATIONS), of(ATTENTION)
-    course = SmileCourse(bool(has_smile), _moment(onset_s), _moment(apex_s), _moment(offset_s), baseline, amplitude)
+    picture, relations, attention = of(PICTURE), of(RELATIONS), of(ATTENTION)
     try:
+        has_smile, onset_s, apex_s, offset_s, baseline, amplitude = kept[COURSE].tolist()
+        course = SmileCourse(bool(has_smile), _moment(onset_s), _moment(apex_s), _moment(offset_s), baseline, amplitude)
         if relations:
             picture["face_s"] = float(picture["face_s"])
             relations["picture"] = Picture(**picture)
         return Drawing(
             course, Relations(**relations) if relations else None, SiamPicture(**attention) if attention else None
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise Outdated(str(error)) from error
 
 

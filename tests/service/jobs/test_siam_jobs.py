@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.drawing import Drawing
-from service.jobs.drawing import Outdated, packed, unpacked
+from service.jobs.drawing import COURSE, Outdated, packed, unpacked
 from smile.attention import SiamPicture
 from smile.course import SmileCourse
 from tests.service.conftest import Serve, post
@@ -53,14 +53,16 @@ def test_what_there_is_not_of_siam(client: httpx.Client, demo: bytes) -> None:
 
 
 def test_while_the_model_server_is_away(gateway: Serve, demo: bytes) -> None:
-    """Other jobs are taken, for later; those with SIAM are refused, as the description says."""
+    """Other jobs are taken, and fail by it; those with SIAM are refused, as the description says."""
     client = gateway(backend="triton", triton_url="127.0.0.1:1")
     refused = submit(client, demo, network="siam")
     assert (refused.status_code, refused.json()["code"]) == (503, "backend_unavailable")
     told = client.get("/openapi.json").json()["paths"]["/jobs"]["post"]["responses"]
     assert "`backend_unavailable`" in told["503"]["description"]
     assert told["422"]["description"] == "`invalid_parameter`" and "504" not in told
-    assert submit(client, demo).status_code == 202
+    path = submit(client, demo).headers["location"]
+    problem = until(client, path, ended)["problem"]
+    assert (problem["status"], problem["code"]) == (500, "backend_unavailable")
 
 
 def test_key_belongs_to_one_network(client: httpx.Client, demo: bytes) -> None:
@@ -86,7 +88,7 @@ def test_over_redis(
 
 
 def test_a_drawing_of_another_version_is_outdated() -> None:
-    """Jobs outlive an update of the service: what an older one kept lacks what is drawn now."""
+    """Jobs outlive an update of the service: what another one kept lacks what is drawn now, or has more."""
     shown = np.zeros(1, np.intp)
     seen = SiamPicture(
         np.zeros(1),
@@ -100,9 +102,14 @@ def test_a_drawing_of_another_version_is_outdated() -> None:
     archive = packed(Drawing(SmileCourse(False, None, None, None, 0.5, 0.0), None, seen))
     again = unpacked(archive).attention
     assert again is not None and vars(again).keys() == vars(seen).keys()
-    with np.load(io.BytesIO(archive)) as arrays:
-        older = {name: arrays[name] for name in arrays if not name.endswith(("frames", "points"))}
-    kept = io.BytesIO()
-    np.savez(kept, **older)
-    with pytest.raises(Outdated):
-        unpacked(kept.getvalue())
+    with np.load(io.BytesIO(archive)) as opened:
+        arrays = dict(opened)
+    for other in (
+        {name: array for name, array in arrays.items() if not name.endswith(("frames", "points"))},
+        {name: array for name, array in arrays.items() if name != COURSE},
+        {**arrays, COURSE: np.append(arrays[COURSE], 1.0)},
+    ):
+        kept = io.BytesIO()
+        np.savez(kept, **other)
+        with pytest.raises(Outdated):
+            unpacked(kept.getvalue())
