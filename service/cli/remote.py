@@ -21,6 +21,8 @@ CONNECT_S, ANSWER_S = 10, 300
 """Longest wait for a connection, and for any sign of an answer."""
 WAITS_S = (1, 2, 4, 8, 16)
 """Before each further attempt, where a server that had answered is away, or overloaded and does not say how long."""
+LONGEST_TOLD_S = 60
+"""Of what `Retry-After` says: a proxy may name a day."""
 SLOW_TRIES = 3
 """Of a clip whose answer does not come in time; then the next clips have their turn."""
 AWAY, SLOW = {429, 502, 503}, {408, 504}
@@ -166,7 +168,7 @@ def _flag(value: bool) -> str:
 
 def _retry_after_s(response: httpx.Response) -> int:
     told = response.headers.get("retry-after", "")
-    return int(told) if told.isdigit() else 0
+    return min(int(told), LONGEST_TOLD_S) if told.isdecimal() else 0
 
 
 def _problem(response: httpx.Response) -> schemas.Problem:

@@ -72,6 +72,12 @@ def test_overloaded_server_is_asked_again(gateway: Serve, tmp_path: Path, demo: 
     assert _codes(out) == {"a.mp4": None, "b.mp4": None, "c.mp4": "unreadable_video"}
 
 
+@pytest.mark.parametrize(("told", "waited"), [("3", 3), ("86400", remote.LONGEST_TOLD_S), ("Wed, 21 Oct 2026", 0)])
+def test_nobody_is_kept_for_a_day(told: str, waited: int) -> None:
+    """What a server says of when to come back is heeded within bounds."""
+    assert remote._retry_after_s(httpx.Response(503, headers={"retry-after": told})) == waited
+
+
 def test_clip_over_the_servers_limit_gets_a_row(gateway: Serve, tmp_path: Path, demo: bytes) -> None:
     """The server says so and closes long before it has the whole clip; the clips beside it are answered."""
     for name in ("a.mp4", "b.mp4", "c.mp4"):
