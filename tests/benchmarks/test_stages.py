@@ -1,5 +1,6 @@
 """What a stage is said to cost is all that it costs."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def test_siams_alignment_includes_the_cutting_of_patches(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(frontal, "cut", slow)
     write_clip(tmp_path / "face.mp4", astronaut_frames(20))
-    seconds, _, used = stages.of_siam(tmp_path / "face.mp4", InProcessBackend(RELEASED))
+    backend = InProcessBackend(RELEASED)
+    seconds, _, used = stages.of_siam(tmp_path / "face.mp4", backend)
+    asyncio.run(backend.close())
     assert set(seconds) == {"align", "siam_frames", "siam_sequence"}
     assert len(calls) == used > 10 and seconds["align"] >= BURNT_S * used
     assert frontal.cut is slow

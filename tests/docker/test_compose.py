@@ -51,10 +51,12 @@ def test_gpu_is_asked_for_where_there_is_one() -> None:
         assert ON_A_CPU[name]["environment"]["SMILE_TRITON_DEVICE"] == "any"
 
 
-def test_check_of_the_gateway_goes_through_no_proxy() -> None:
+def test_check_of_the_gateway_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker hands its own to every container, and it would be asked for 127.0.0.1."""
     command = re.search(r"HEALTHCHECK .*\\\n +CMD (.*)", (ROOT / "docker/gateway.Dockerfile").read_text())
     assert command
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     check = [sys.executable, *json.loads(command[1])[1:]]
     with serve(Settings()) as client:
         inside = {**os.environ, "PORT": str(client.base_url.port), "http_proxy": "http://127.0.0.1:1"}

@@ -1,6 +1,7 @@
 """The gate in front of the pipeline."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,16 @@ async def test_time_to_return_is_that_of_the_next_place() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_time_to_return_follows_the_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes long makes it longer, by a fifth of the difference; it is divided among the places."""
+    clock = SimpleNamespace(now_s=5.0, perf_counter=lambda: clock.now_s)
+    monkeypatch.setattr("service.admission.time", clock)
+    gate = Gate(concurrency=2, queue=8)
+    async with gate.slot():
+        clock.now_s += 101.0
+    assert gate.retry_after_s == 11
 
 
 async def test_leaving_the_queue() -> None:

@@ -41,12 +41,12 @@ def test_error_reaches_the_consumer() -> None:
 def test_stops_with_its_consumer() -> None:
     """Leaving early, or cancelling, ends the producer's thread."""
     seen: list[int] = []
-    before = threading.active_count()
     with ahead(_counting(seen), 2, threading.Event()) as items:
         assert next(iter(items)) == 0
-    assert threading.active_count() == before
+        assert items._thread.is_alive()
+    assert not items._thread.is_alive()
     cancelled = threading.Event()
     with pytest.raises(Cancelled), ahead(_counting(seen), 2, cancelled) as items:
         for _ in items:
             cancelled.set()
-    assert threading.active_count() == before
+    assert not items._thread.is_alive()

@@ -80,7 +80,9 @@ async def test_every_instant_once_in_known_batches(swaying: list[NDArray[np.uint
 
 async def test_explanation_asks_for_every_mask(swaying: list[NDArray[np.uint8]]) -> None:
     """`explain` sends one relations request with all masks."""
-    reading = await _read(FunctionBackend(), clip_bytes(swaying), explain=True)
+    backend = FunctionBackend()
+    reading = await _read(backend, clip_bytes(swaying), explain=True)
+    assert [name for name, _ in backend.calls].count(RELATIONS.name) == 1
     assert reading.age.shape == (MASK_COUNTS[-1],)
 
 

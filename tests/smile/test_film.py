@@ -52,12 +52,14 @@ def test_place_between_samples_and_beyond() -> None:
     assert place is not None and place.stretch == 1
 
 
-def filmed(frames: Iterable[NDArray[np.uint8]], faces: list[AlignedFace], **clip: object) -> list[NDArray[np.uint8]]:
+def filmed(
+    frames: Iterable[NDArray[np.uint8]], faces: list[AlignedFace], mirrored: bool = False, **clip: object
+) -> list[NDArray[np.uint8]]:
     """The pictures of a film, RGB, of a clip in which the aligner saw `faces` and STRONG is the only relation."""
     importance = np.zeros(len(PAIRS), np.float32)
     importance[PAIRS.index(STRONG)] = 1.0
     times_s = np.array([seen.time_s for seen in faces if seen.stretch == 0])
-    scene = Scene("age", importance, 1, False, NO_SMILE, times_s, np.full(len(times_s), 0.5))
+    scene = Scene("age", importance, 1, mirrored, NO_SMILE, times_s, np.full(len(times_s), 0.5))
     out = io.BytesIO()
     source = io.BytesIO(clips.clip_bytes(frames, **clip))
     with Recording() as recording, Video(source) as video:
@@ -102,6 +104,17 @@ def test_drawing_turns_with_the_face() -> None:
     reach = 96 / np.sqrt(2)
     assert (x.min(), x.max()) == pytest.approx((200 - reach, 200 + reach), abs=5)
     assert (y.min(), y.max()) == pytest.approx((40, 40 + 2 * reach), abs=5)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_drawing_changes_sides_in_a_mirrored_clip(mirrored: bool) -> None:
+    """A link from the upper left to the lower right goes from the upper right to the lower left."""
+    size = (480, 320)
+    faces = [face(k / 25, 200) for k in range(12)]
+    upper = filmed([clips.flat([GREY] * 3, size)] * 12, faces, mirrored)[6][40 : 40 + 48, 200 : 200 + 96]
+    left, right = (np.ptp(half.astype(int), axis=2).mean() for half in np.hsplit(upper, 2))
+    strong, weak = (right, left) if mirrored else (left, right)
+    assert strong > 3 * weak
 
 
 @pytest.mark.parametrize("settings", [{}, {"matrix": 6}, {"full_range": True}, {"codec": "mjpeg", "container": "avi"}])
