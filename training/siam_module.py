@@ -32,7 +32,7 @@ class SiamOptimisation:
         rate, decay: of RMSprop.
         l2: factor of the sum of the squared weights (biases excluded); the paper chooses among 0, 1e-4 ... 5e-3.
         clip: largest absolute value of any element of the mean gradient of a batch.
-        batch: clips whose gradients are added up, one by one.
+        batch: clips over which a step takes the mean of the gradients, one by one; the last of an epoch may have fewer.
         plateau: evaluations without a gain after which the rate is halved and the best weights are taken up again.
         patience: evaluations without a gain after which training ends.
         schedule: "cosine" (our choice) lets the rate fall from epoch to epoch along half a cosine that ends with
@@ -110,13 +110,20 @@ class SiamModule(pl.LightningModule):
             for group in self.optimiser.param_groups:
                 group["lr"] = plan.rate * half_cosine(self.current_epoch / plan.epochs)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         faces, age = batch
         loss = self.loss(self(faces), age)
         if not torch.isfinite(loss):
             raise LossNotFinite(f"the loss is {float(loss)} in epoch {self.current_epoch}")
         self.log("loss/training", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        return loss * self._weight(number)
+
+    def _weight(self, number: int) -> float:
+        """Of the loss of a clip, by its place in the epoch: Lightning divides each by as many clips as a step usually
+        has, and the last step of an epoch may have fewer."""
+        usual = int(self.trainer.accumulate_grad_batches)
+        left = int(self.trainer.num_training_batches) - number // usual * usual
+        return usual / min(usual, left)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         faces, age = batch

@@ -1,5 +1,6 @@
 """SIAM's training on its own: settings that are the paper's, a loss that falls, faces that are kept, a clip drawn."""
 
+import copy
 import hashlib
 import os
 from pathlib import Path
@@ -67,6 +68,43 @@ def test_the_loss_falls_and_the_best_weights_are_released(tmp_path: Path) -> Non
         abs(float(network.answer(network(f[None], torch.tensor([len(f)]))[0].output)) - float(a)) for f, a in data
     ]
     assert np.mean(errors) == pytest.approx(module.best, abs=1e-3)
+
+
+class Steps(pl.Callback):
+    """Gradients and weights of every step of the optimiser."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[list[torch.Tensor], dict[str, torch.Tensor]]] = []
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        gradients = [p.grad.clone() for p in module.parameters() if p.grad is not None]
+        self.seen.append((gradients, copy.deepcopy(module.state_dict())))
+
+
+@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_every_step_takes_the_mean_of_the_clips_that_it_has() -> None:
+    """Three clips, two to a step: the second step has the gradients of the third clip, and not half of them."""
+    data = clips(3)
+    module, steps = SiamModule(TINY, SiamOptimisation(batch=2), 0, (40.0, 12.0)), Steps()
+    trainer = pl.Trainer(
+        max_epochs=1,
+        num_sanity_val_steps=0,
+        accumulate_grad_batches=2,
+        callbacks=[steps],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.fit(module, DataLoader(data), DataLoader(data))
+    for (gradients, weights), shown in zip(steps.seen, (data[:2], data[2:]), strict=True):
+        module.load_state_dict(weights)
+        module.zero_grad()
+        torch.stack([module.loss(module(faces[None]), age[None]) for faces, age in shown]).mean().backward()
+        mean = [p.grad for p in module.parameters() if p.grad is not None]
+        torch.testing.assert_close(gradients, mean)
 
 
 def test_the_optimiser_is_the_papers() -> None:
