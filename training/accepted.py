@@ -1,4 +1,5 @@
-"""What a command goes on with because it is told to: unreadable clips, and clips that only look like one recording."""
+"""What a command goes on with because it is told to: other counts than the published ones, unreadable clips, and clips
+that only look like one recording."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,17 +18,19 @@ class Accepted:
     """By what is said on the command line.
 
     Attributes:
+        counts: whether a published data set may have other counts than the published ones.
         skipped: share of the clips that may be unreadable; those are left out.
         duplicates: file of groups of clips that only look like one recording (training.duplicates.read_accepted).
     """
 
+    counts: bool = False
     skipped: float = MAX_SKIPPED
     duplicates: Path | None = None
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "Accepted":
         """What the options of `add_options` say."""
-        return cls(options.accept_skipped, options.accept_duplicates)
+        return cls(options.accept_counts, options.accept_skipped, options.accept_duplicates)
 
 
 UNTOLD = Accepted()
@@ -50,7 +53,12 @@ def add_skipped(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(SKIPPED, type=_share, default=MAX_SKIPPED, metavar="SHARE", help=about)
 
 
+def add_counts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
+    add_counts(parser)
     add_skipped(parser)
     about = "of clips that are alike but not the same recording, a group of names on each line"
     parser.add_argument("--accept-duplicates", type=Path, metavar="FILE", help=about)

@@ -84,7 +84,8 @@ def covers(interval: AgeInterval, estimates: Floats, ages: Floats) -> NDArray[np
 
 
 def temperature(female: Floats, is_female: NDArray[np.bool_]) -> float:
-    """The temperature that makes labels most likely, given probabilities at temperature 1."""
+    """By which the logits of these probabilities are to be divided to make the labels most likely: on top of a
+    temperature that they have already."""
     logits = np.log(np.clip(female, 1e-7, 1 - 1e-7)) - np.log(np.clip(1 - female, 1e-7, 1 - 1e-7))
     wrong_way = np.where(is_female, -logits, logits)
     losses = [np.logaddexp(0.0, wrong_way / value).mean() for value in TEMPERATURES]

@@ -37,7 +37,8 @@ def people(items: Sequence[Prediction]) -> dict[str, list[Prediction]]:
 
 
 def relations(items: Sequence[Prediction], caption: str) -> list[Table]:
-    """Mean importances of one network's test clips by group of people, and Algorithm 1 on them for every size.
+    """Mean importances of one network's test clips by group of people, and Algorithm 1 on them for every size. The
+    records have their standard errors over clips and over the means of subjects.
 
     Args:
         items: predictions of one method for one trait; those without importance are left out.
@@ -50,13 +51,15 @@ def relations(items: Sequence[Prediction], caption: str) -> list[Table]:
     for group, members in people(items).items():
         values = np.array([item.importance for item in members], np.float64)
         means[group] = values.mean(axis=0)
-        se = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+        subjects = [item.subject for item in members]
+        spreads = [statistics.summary(of_pair, subjects) for of_pair in values.T]
         record: dict[str, Any] = {
             "group": group,
             "n": len(members),
             "pairs": [[NAMES[a], NAMES[b]] for a, b in PAIRS],
             "importance": means[group].tolist(),
-            "importance_se": None if se is None else se.tolist(),
+            "importance_se": [spread.se for spread in spreads],
+            "importance_subject_se": [spread.subject_se for spread in spreads],
             "ranked": {},
         }
         for size in SIZES:
@@ -106,7 +109,8 @@ def _matches(wanted: Sequence[str], regions: Sequence[int]) -> bool:
 
 
 def effects(items: Sequence[Prediction], caption: str) -> list[Table]:
-    """What zeroing each region alone does to the answers and to their errors, with the spread over clips."""
+    """What zeroing each region alone does to the answers and to their errors. The spread that is shown is over clips,
+    the records have that over subjects too."""
     items = [item for item in items if all(name in item.zeroed for name in NAMES)]
     if not items:
         return []
@@ -125,7 +129,7 @@ def effects(items: Sequence[Prediction], caption: str) -> list[Table]:
     ]
     records = [{"region": name, "moved": asdict(moved), "worse": asdict(worse)} for name, moved, worse in measured]
     columns = ("region set to zero", f"answer moves by ({unit})", f"error grows by ({unit})", "clips")
-    title = "effect of each region's dynamics, ± standard error"
+    title = "effect of each region's dynamics, ± standard error over clips"
     return [Table(f"Region effects, {trait}", title, caption, columns, tuple(rows), records)]
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from training import datasets, published
+from training.accepted import add_counts
 from training.datasets import Clip, Dataset, DatasetError
 from training.duplicates import ALIKE, same_files
 from training.whole import write_text
@@ -207,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
+    add_counts(parser)
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)

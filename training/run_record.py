@@ -1,12 +1,17 @@
-"""run.json: what a run was applied to. Another run cannot take its directory; a change of the data is noticed."""
+"""run.json: what a run was applied to. Another run cannot take its directory, nor can another process while it is
+trained; a change of the data is noticed."""
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from networks import checkpoint
 from training import run_config
@@ -16,6 +21,7 @@ from training.run_config import ConfigError, RunConfig
 from training.whole import write_text
 
 FILE = "run.json"
+LOCK = "lock"
 
 
 def of(config: RunConfig, features: Features, split: Split) -> dict[str, Any]:
@@ -58,6 +64,23 @@ def claim(path: Path, record: dict[str, Any]) -> None:
             raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
         return
     write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """No other process trains in this directory meanwhile; of those that share one run, the first holds it.
+
+    The lock is the process's own: it ends with it, however that ends, and a forked reader of batches has none.
+    Raises ConfigError where another process trains there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / LOCK, "w") as file:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise ConfigError(f"another process trains the run in {directory}") from error
+        yield
 
 
 def _source(backbone: Path) -> str | None:

@@ -4,6 +4,8 @@
 """
 
 import hashlib
+import json
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache as remembered
@@ -56,9 +58,7 @@ def recipe(frame_rate_hz: float = FRAME_RATE_HZ) -> str:
 
 def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> Path:
     """The file of a clip, made where the clip was not seen before. Raises SmileError."""
-    state = clip.stat()
-    name = f"{_digest(clip.resolve(), state.st_size, state.st_mtime_ns)}.npz"
-    path = cache / recipe(frame_rate_hz) / name
+    path = cache / recipe(frame_rate_hz) / f"{_digest_of(clip)}.npz"
     if not path.exists():
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
@@ -66,6 +66,17 @@ def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ
         with whole(path) as file:
             np.savez(file, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
     return path
+
+
+def content(clips: Iterable[Clip]) -> str:
+    """16 hex digits over what is in the files of the clips, which names and labels do not tell."""
+    digests = sorted((clip.name, _digest_of(clip.path)) for clip in clips)
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
+
+
+def _digest_of(clip: Path) -> str:
+    state = clip.stat()
+    return _digest(clip.resolve(), state.st_size, state.st_mtime_ns)
 
 
 @remembered

@@ -110,7 +110,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tiny", action="store_true", help="the chain in small: numbers without meaning")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each core")
+    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
     add_options(parser)
     plan = parser.add_argument_group("instead of the plan's")
     plan.add_argument("--folds", type=int)

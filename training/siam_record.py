@@ -12,7 +12,7 @@ from training import parallel, protocol, run_config
 from training.accepted import UNTOLD, Accepted, check_skipped
 from training.datasets import Dataset
 from training.run_config import ConfigError
-from training.siam_faces import FaceClips, cached, same_recordings
+from training.siam_faces import FaceClips, cached, content, recipe, same_recordings
 from training.siam_plan import SiamPlan
 from training.whole import write_text
 
@@ -26,8 +26,15 @@ class Record:
 
     @classmethod
     def begin(cls, path: Path, plan: SiamPlan, dataset: Dataset, **more: Any) -> "Record":
-        """Raises ConfigError where the file is of another plan, other data or other `more`."""
-        asked = {"plan": asdict(plan), "data": {"name": dataset.name, "digest": dataset.digest}, **more}
+        """Raises ConfigError where the file is of another plan, other labels or files of clips, another preprocessor or
+        other `more`. So what it says of refused clips is still true."""
+        asked = {
+            "plan": asdict(plan),
+            "data": {"name": dataset.name, "digest": dataset.digest},
+            "content": content(dataset.clips),
+            "features": recipe(plan.frame_rate_hz),
+            **more,
+        }
         fields: dict[str, Any] = json.loads(json.dumps(asked))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():

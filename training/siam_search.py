@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from networks import checkpoint
-from training import datasets, parallel, siam_plan, siam_study, train, train_siam
+from training import datasets, parallel, published, siam_plan, siam_study, train, train_siam
 from training.accepted import UNTOLD, Accepted
 from training.run_config import ConfigError
 from training.siam_methods import SIAM
@@ -60,9 +60,10 @@ def search(
 
     Raises:
         ConfigError: `out` holds another search, or a setting has no option that can be trained.
-        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
+        DatasetError, CountsDiffer, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
     """
     dataset = datasets.read(data)
+    published.check(dataset, accepted.counts)
     record = Record.begin(out / RECORD, plan, dataset)
     work = partial(siam_study.attempt, usable=record.usable(plan, dataset, cache, processes, accepted))
     failed: list[str] = []
@@ -76,7 +77,8 @@ def search(
             for settings in [best[fold] | {name: option}]
         }
         waiting = [run for run in runs.values() if not run.is_finished]
-        found = parallel.run_all(work, waiting, name, processes, train.quiet, done=len(runs) - len(waiting))
+        done, gpus = len(runs) - len(waiting), parallel.gpus()
+        found = parallel.run_all(work, waiting, name, processes, train.quiet, done=done, gpus=gpus)
         failed += filter(None, found)
         for fold, settings in best.items():
             errors = {option: error_of(runs[fold, option]) for option in options}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from training import datasets, evaluate, parallel, siam_plan, siam_tables, train, train_siam
+from training import datasets, evaluate, parallel, published, siam_plan, siam_tables, train, train_siam
 from training.accepted import UNTOLD, Accepted
 from training.siam_methods import POSED, TRAINED
 from training.siam_plan import Settings, SiamPlan
@@ -59,10 +59,11 @@ def study(
 
     Raises:
         ConfigError: `out` holds another study, or `searched` is about other folds.
-        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
+        DatasetError, CountsDiffer, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
         PredictionsError: those of `beside` are on other folds.
     """
     dataset = datasets.read(data)
+    published.check(dataset, accepted.counts)
     if dataset.name == DISGUST_DATA:
         plan = replace(plan, methods=tuple(method for method in plan.methods if method != POSED))  # all of it is posed
     settings = siam_plan.settings_of(searched, plan, dataset) if searched else None
@@ -71,7 +72,8 @@ def study(
     configs = runs(plan, data, out, cache, settings)
     waiting = [config for config in configs if not config.is_finished]
     work = partial(attempt, usable=usable)
-    results = parallel.run_all(work, waiting, "runs", processes, train.quiet, done=len(configs) - len(waiting))
+    done, gpus = len(configs) - len(waiting), parallel.gpus()
+    results = parallel.run_all(work, waiting, "runs", processes, train.quiet, done=done, gpus=gpus)
     record.save(not_possible=sorted(problem for problem in results if problem))
     written = [Path(config.out) / train.PREDICTIONS for config in configs if config.is_finished]
     siam_tables.write([*written, *(evaluate.found(beside) if beside else ())], out / "tables")

@@ -164,6 +164,7 @@ class SiamWeights:
         )
         checkpoints = self.out / "checkpoints"
         trainer = pl.Trainer(
+            devices=1,
             max_epochs=self.optimisation.epochs,
             gradient_clip_val=self.optimisation.clip,
             gradient_clip_algorithm="value",

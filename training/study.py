@@ -60,8 +60,7 @@ class Study:
         data: a data set on disk; None where it is simulated into the folder.
         stills: to simulate from.
         backbone: checkpoint directory.
-        accepted: unreadable clips and clips that are alike.
-        accept_counts: go on where a published data set has other counts than the published ones.
+        accepted: other counts than the published ones, unreadable clips, and clips that are alike.
     """
 
     def __init__(
@@ -73,9 +72,8 @@ class Study:
         backbone: Path,
         cache: Path,
         accepted: Accepted = UNTOLD,
-        accept_counts: bool = False,
     ) -> None:
-        self.accepted, self.accept_counts = accepted, accept_counts
+        self.accepted = accepted
         self.plan, self.out, self.stills, self.backbone, self.cache = plan, out, stills, backbone, cache
         self.simulates = data is None
         self.data = data or out / "data"
@@ -94,7 +92,7 @@ class Study:
             with self.timed("simulation"):
                 study_data.simulate(self.stills, self.data, self.plan, processes or os.cpu_count() or 1)
         dataset = datasets.read(self.data)
-        published.check(dataset, self.accept_counts)
+        published.check(dataset, self.accepted.counts)
         with self.timed("features"):
             given = self.plan.frame_rate_hz, processes, self.accepted.skipped
             found = features.prepare(dataset, self.backbone, self.cache, *given)
@@ -233,8 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stills = options.stills or study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
-        told = Accepted.of(options), options.accept_counts
-        study = Study(plan, out, options.data, stills, backbone, options.cache, *told)
+        study = Study(plan, out, options.data, stills, backbone, options.cache, Accepted.of(options))
         failed = study.run(options.processes)
     except (
         *train.Failure,

@@ -5,7 +5,8 @@
 
 A release has the full networks of one fold, for age and for gender, and the backbone behind their features. The pooled
 answers of all folds, each to somebody whom its network had not seen, calibrate it: the interval of the age
-(cross-conformal) and the temperature of the gender.
+(cross-conformal) and the temperature of the gender. Quantiles and temperature count the clips of one person as if they
+were several people's: they are less certain than so many clips suggest.
 """
 
 import argparse
@@ -59,6 +60,7 @@ class Answers:
             return None
 
     def temperature(self) -> float:
+        """By which the logits of the answers, each at the temperature of its network, are still to be divided."""
         return calibrate.temperature(self.predictions, np.array([item.gender == "female" for item in self.items]))
 
 
@@ -75,13 +77,13 @@ def write(study: Path, fold: int, name: str, licence: str, out: Path) -> Card:
         with torch.no_grad():
             network.dynamics.fc1.weight.mul_(gain)
         if isinstance(network.answer, GenderTemperature):
-            network.answer.temperature.fill_(answers[trait].temperature())
+            network.answer.temperature.mul_(answers[trait].temperature())  # the answers are at the fold's own already
         checkpoint.save(network, out / trait, provenance_of(Path(run.out)))
     header = answers["age"].header
-    what = f"fold {fold} of {header.data_set}" + (
+    seen = f"all folds of {header.data_set} but fold {fold}" + (
         " (simulated: no recorded smile was seen)" if header.simulated else ""
     )
-    card = Card(name, what, licence, config.frame_rate_hz, answers["age"].age_interval(), _report(answers))
+    card = Card(name, seen, licence, config.frame_rate_hz, answers["age"].age_interval(), _report(answers))
     (out / CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     np.savez_compressed(out / "calibration.npz", frames=crops)
     return card
@@ -129,13 +131,16 @@ def _crops(config: RunConfig) -> NDArray[np.uint8]:
 
 
 def _report(answers: dict[str, Answers]) -> dict[str, Any]:
-    """What GET /model shows: the pooled scores of the protocol (SPEC A8)."""
+    """What GET /model shows: the pooled scores of the protocol (SPEC A8), which are not those of the released networks
+    alone."""
     header, items = answers["age"].header, answers["age"].items
+    folds = len({item.fold for item in items})
     return {
+        "scores_of": f"{folds} networks for each trait in float32, one for each fold, on clips that it had not seen",
         "data_set": header.data_set,
         "clips": len(items),
         "split": header.split,
-        "folds": len({item.fold for item in items}),
+        "folds": folds,
         "age_mae_years": float(np.mean([item.error() for item in items])),
         "gender_accuracy": float(np.mean([item.correct for item in answers["gender"].items])),
     }

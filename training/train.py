@@ -75,7 +75,7 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
         features, split: what `config` names, if they are loaded already.
 
     Raises:
-        ConfigError: the directory holds another run.
+        ConfigError: the directory holds another run, or another process trains there.
         FeatureError, DatasetError, ProtocolError, Leak: about the data.
         LossNotFinite: training diverged.
         PredictionsError: an answer to a test clip is no number.
@@ -87,22 +87,28 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     split = split or protocol.load(Path(config.split))
     sides = split.sides(features.whole, config.fold)
     record = run_record.of(config, features, split)
-    run_record.claim(out / run_record.FILE, record)
-    if is_finished(config):
-        return out / PREDICTIONS
+    with run_record.held(out):
+        run_record.claim(out / run_record.FILE, record)
+        if not is_finished(config):
+            _train(config, features, split, readable(sides, features), record)
+    return out / PREDICTIONS
+
+
+def _train(config: RunConfig, features: Features, split: Split, sides: Sides, record: dict[str, Any]) -> None:
+    out = Path(config.out)
     if config.optimisation.distillation and not (Path(config.backbone) / HEAD).exists():
         raise ConfigError(f"optimisation.distillation needs {HEAD} in {config.backbone}")
     started = time.monotonic()
-    module, trainer = _fit(config, features, readable(sides, features), out)
+    module, trainer = _fit(config, features, sides, out)
     if not trainer.is_global_zero:
-        return out / PREDICTIONS
+        return
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)
     module.load_state_dict(state["state_dict"])
     done = trainer.current_epoch
     network = module.release()
-    _, held_out, test = _clips(config, features, readable(sides, features))
+    _, held_out, test = _clips(config, features, sides)
     answers.fit_temperature(network, held_out)
     record |= {
         "epochs": done,
@@ -116,7 +122,6 @@ def run(config: RunConfig, features: Features | None = None, split: Split | None
     header = predictions.header(features.whole, split.hash, record)
     predictions.write(out / PREDICTIONS, header, found)
     shutil.rmtree(out / "checkpoints")
-    return out / PREDICTIONS
 
 
 def readable(sides: Sides, features: Features) -> Sides:

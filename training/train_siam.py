@@ -38,6 +38,7 @@ from training import (
     epochs,
     predictions,
     protocol,
+    published,
     run_config,
     run_record,
     siam_answers,
@@ -45,15 +46,16 @@ from training import (
     train,
 )
 from training.accepted import UNTOLD, Accepted, add_options
-from training.datasets import Clip, DatasetError
+from training.datasets import Clip, Dataset, DatasetError
 from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.module import LossNotFinite
 from training.predictions import PredictionsError
-from training.protocol import Leak, ProtocolError, Sides
+from training.protocol import Leak, ProtocolError, Sides, Split
+from training.published import CountsDiffer
 from training.release_parts import provenance_of
 from training.run_config import ConfigError
-from training.siam_faces import CACHE, FaceClips, readable, recipe, same_recordings
+from training.siam_faces import CACHE, FaceClips, content, readable, recipe, same_recordings
 from training.siam_methods import CHANGES, SIAM, TRAINED
 from training.siam_module import SiamModule, SiamOptimisation
 
@@ -61,6 +63,7 @@ LICENCE = "as the training data"
 Failure = (
     ConfigError,
     DatasetError,
+    CountsDiffer,
     ProtocolError,
     FeatureError,
     Leak,
@@ -115,17 +118,20 @@ def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accept
     """Train, or go on, and write weights and predictions; where they are.
 
     Args:
-        usable: names of the clips that the service would answer, where they are known and were checked for leaks.
+        usable: names of the clips that the service would answer, where they are known, and were checked for leaks and
+            against the published counts.
         accepted: where they are not.
 
     Raises:
-        ConfigError: the directory holds another run.
-        DatasetError, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
+        ConfigError: the directory holds another run, or another process trains there.
+        DatasetError, CountsDiffer, ProtocolError, FeatureError, Leak, DuplicatesError: about the data.
         LossNotFinite: training diverged.
         PredictionsError: an answer to a test clip is no number.
     """
     out = Path(config.out)
     dataset = datasets.read(Path(config.data))
+    if usable is None:
+        published.check(dataset, accepted.counts)
     split = protocol.split(dataset, config.folds, config.seed)
     sides = split.sides(dataset, config.fold)
     if usable is not None:
@@ -134,20 +140,28 @@ def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accept
     record: dict[str, Any] = {
         "config": json.loads(json.dumps(asdict(config))),
         "commit": run_config.commit(),
-        "data": {"name": dataset.name, "digest": dataset.digest},
+        "data": {"name": dataset.name, "digest": dataset.digest, "content": content(dataset.clips)},
         "split": split.hash,
         "features": recipe(config.frame_rate_hz),
     }
-    run_record.claim(out / run_record.FILE, record)
-    if config.is_finished:
-        return out / train.PREDICTIONS
+    with run_record.held(out):
+        run_record.claim(out / run_record.FILE, record)
+        if not config.is_finished:
+            if usable is None:
+                sides = _usable(config, dataset, sides, accepted)
+            _train(config, dataset, split, sides, record)
+    return out / train.PREDICTIONS
+
+
+def _train(
+    config: SiamRun,
+    dataset: Dataset,
+    split: Split,
+    sides: Sides,
+    record: dict[str, Any],
+) -> None:
+    out = Path(config.out)
     started = time.monotonic()
-    if usable is None:
-        place = Path(config.cache), config.frame_rate_hz
-        everyone = readable(sides.training + sides.validation + sides.test, *place, accepted.skipped)
-        sides = _among(sides, {clip.name for clip in everyone})
-        groups = same_recordings(FaceClips(everyone, *place), dataset, accepted.duplicates, out)
-        protocol.check_leaks(sides, *groups)
     training, held_out, test = _clips(config, sides)
     module, done = _fit(config, training, held_out)
     network = module.release()
@@ -161,13 +175,24 @@ def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accept
         siam_methods.GUESS: float(np.mean([abs(item.age - mean_age) for item in found])),
         "seconds": round(time.monotonic() - started, 1),
     }
-    card = Card("siam", f"{dataset.name}, fold {config.fold} of {config.folds}", LICENCE, config.frame_rate_hz)
+    seen = f"all {config.folds} folds of {dataset.name} but fold {config.fold}"
+    card = Card("siam", seen, LICENCE, config.frame_rate_hz)
     siam_release.save(siam_release.SiamRelease(network, card), out, record)
     if config.method == SIAM:
         found += siam_answers.predict_phases(network, test, config.fold)
     predictions.write(out / train.PREDICTIONS, predictions.header(dataset, split.hash, record), found)
     shutil.rmtree(out / "checkpoints")
-    return out / train.PREDICTIONS
+
+
+def _usable(config: SiamRun, dataset: Dataset, sides: Sides, accepted: Accepted) -> Sides:
+    """The clips that the service would answer, which are not on two sides."""
+    place = Path(config.cache), config.frame_rate_hz
+    everyone = readable(sides.training + sides.validation + sides.test, *place, accepted.skipped)
+    sides = _among(sides, {clip.name for clip in everyone})
+    protocol.check_leaks(
+        sides, *same_recordings(FaceClips(everyone, *place), dataset, accepted.duplicates, Path(config.out))
+    )
+    return sides
 
 
 def _all(sides: Sides) -> tuple[tuple[Clip, ...], ...]:
@@ -192,6 +217,7 @@ def _fit(config: SiamRun, training: FaceClips, held_out: FaceClips) -> tuple[Sia
     scale = (float(ages.mean()), float(max(ages.std(), 1.0)))
     module = SiamModule(config.network, plan, config.seed, scale, training.pixel_statistics())
     trainer = pl.Trainer(
+        devices=1,
         max_epochs=plan.epochs,
         accumulate_grad_batches=plan.batch,
         gradient_clip_val=plan.clip,
@@ -215,6 +241,7 @@ def _loader(clips: FaceClips, order: Shuffled | None = None) -> DataLoader:
 
 
 def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
+    """The run, and what it goes on with."""
     parser = argparse.ArgumentParser(prog="python -m training.train_siam", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--out", required=True)

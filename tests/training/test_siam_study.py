@@ -1,8 +1,10 @@
 """The experiments on SIAM in small, through the command line, on faces that are brighter with age."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -11,14 +13,25 @@ import pytest
 
 from networks.siam_config import siam_config
 from tests.training import planted_faces
-from training import datasets, parallel, predictions, siam_plan, siam_search, siam_study, siam_tables
-from training.predictions import Header, Prediction
+from training import (
+    datasets,
+    parallel,
+    predictions,
+    siam_faces,
+    siam_plan,
+    siam_search,
+    siam_study,
+    siam_tables,
+    train_siam,
+)
+from training.predictions import Header, Prediction, PredictionsError
 from training.run_config import ConfigError
 from training.siam_methods import GUESS, METHODS, PHASES, SIAM
 from training.siam_plan import SiamPlan
 from training.siam_record import Record
 from training.siam_tables import rates
 from training.tables import by_method
+from training.train_siam import SiamRun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,3 +173,58 @@ def test_an_option_that_diverges_is_left_out_of_the_search(tmp_path: Path, monke
     record = json.loads((tmp_path / "search/search.json").read_text())
     assert [settings["dropout"] for settings in best.values()] == [0.4, 0.4]
     assert record["not_possible"] == ["dropout 0.1: loss is nan"] and record["tried"][0]["validation_mae_years"] is None
+
+
+def bound(run: SiamRun, usable: frozenset[str]) -> str:
+    """In place of a run: the GPU that its process sees."""
+    return str(os.environ.get(parallel.VISIBLE))
+
+
+def test_a_process_trains_on_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study and a search bind their processes to the GPUs that there are, as the first network's study does."""
+    planted_faces.make(tmp_path)
+    monkeypatch.setattr(parallel, "gpus", lambda: ("GPU-8f3a",))
+    monkeypatch.setattr(siam_study, "attempt", bound)
+    plan = replace(siam_plan.TINY, frame_rate_hz=planted_faces.RATE_HZ, methods=(SIAM,))
+    places = (tmp_path / "clips.csv", tmp_path / "out", tmp_path / "cache")
+    with pytest.raises(ConfigError, match=r"could be trained in fold 0: GPU-8f3a(; GPU-8f3a)+$"):
+        siam_search.search(plan, *places, None)
+    with pytest.raises(PredictionsError, match="no file of predictions"):
+        siam_study.study(plan, *places)
+    assert json.loads((tmp_path / "out/study.json").read_text())["not_possible"] == 2 * ["GPU-8f3a"]
+
+
+def test_a_study_is_of_the_files_and_the_preprocessor_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else finished runs and refusals of other clips would count: a clip that was replaced, and another way from file
+    to face, are refused by name."""
+    dataset = planted_faces.make(tmp_path)
+    plan, path = replace(siam_plan.TINY, frame_rate_hz=planted_faces.RATE_HZ), tmp_path / "study.json"
+    Record.begin(path, plan, dataset).save(refused={})
+    assert Record.begin(path, plan, dataset).fields["refused"] == {}
+    with monkeypatch.context() as later:
+        later.setattr(siam_faces, "preprocessing", lambda: "another")
+        with pytest.raises(ConfigError, match="holds another study: features differ"):
+            Record.begin(path, plan, dataset)
+    dataset.clips[0].path.write_bytes(b"mended")
+    with pytest.raises(ConfigError, match="holds another study: content differ"):
+        Record.begin(path, plan, dataset)
+
+
+@pytest.mark.parametrize("command", [siam_study.main, siam_search.main, train_siam.main])
+def test_an_incomplete_uva_nemo_is_refused_unless_that_is_asked(
+    tmp_path: Path, command: Callable[[list[str]], None]
+) -> None:
+    """Before anything is computed, by every command that would write of it under its own name."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/001_deliberate_smile_1.mp4").write_bytes(b"a clip")
+    details = "001_deliberate_smile_1.mp4\t001\tmale\t30\tdeliberate"
+    (tmp_path / "UvA-NEMO_Smile_Database_File_Details.txt").write_text(details)
+    data = ["--data"] if command != train_siam.main else []
+    given = [*data, str(tmp_path), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    with pytest.raises(SystemExit, match=r"FAIL subjects: 1 \(published: 400\)"):
+        command(given)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit, match="1 subjects are too few"):
+        command([*given, "--accept-counts", "--accept-skipped", "1"])

@@ -1,6 +1,7 @@
 """The whole chain in small, through the command line; and what a study does where something is wrong."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from export.__main__ import main as export
+from networks import checkpoint
 from networks.config import ABLATIONS, TRAITS
 from service.cli.main import main as smile
 from smile.card import Card
 from smile.sampling import MIN_SAMPLES
+from smile.tensors import GENDERS
 from smile.video import resample
 from tests.training import planted_features
 from training import (
@@ -34,6 +38,7 @@ from training.duplicates import DuplicatesError
 from training.feature_store import FeatureError
 from training.optimisation import Optimisation
 from training.protocol import Leak
+from training.release_parts import provenance_of
 from training.study_plan import PAPER, PLANS, Plan, chosen_plan, parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,9 +62,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(folder: Path, **more: Any) -> study.Study:
+def begun(folder: Path, plan: Plan = SMALL, **more: Any) -> study.Study:
     places = {name: folder / name for name in ("stills", "backbone", "cache")}
-    return study.Study(SMALL, folder / "study", folder / "clips.csv", **places, **more)
+    return study.Study(plan, folder / "study", folder / "clips.csv", **places, **more)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,7 @@ def test_the_networks_of_a_study_can_be_served(
     card = Card.from_json((release / "card.json").read_text())
     assert card.age_interval is not None and card.report is not None and card.frame_rate_hz == 8.0
     _, items = predictions.read(sorted((tiny / "runs/age/full").glob("*/predictions.jsonl")))
+    assert str(card.report["scores_of"]).startswith("2 networks for each trait in float32, one for each fold")
     assert card.report["age_mae_years"] == pytest.approx(np.mean([abs(i.prediction - i.age) for i in items]), abs=1e-3)
     crops = ["--calibration", str(release / "calibration.npz")]
     assert export(["--checkpoint", str(release), *crops, "--repository", str(repository)]) == 0
@@ -113,12 +119,32 @@ def test_the_networks_of_a_study_can_be_served(
     monkeypatch.setenv("SMILE_MODEL_REPOSITORY", str(repository))
     assert smile(["predict", str(clip)]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert "simulated" in answer["model"]["trained_on"]
+    assert answer["model"]["trained_on"].startswith("all folds of simulated smiles, seed 0 but fold 0 (simulated")
     low, high = answer["age"]["interval"]["low"], answer["age"]["interval"]["high"]
     assert low <= answer["age"]["years"] <= high
     assert answer["age"]["years"] == pytest.approx(tested.prediction, abs=0.3)
     with pytest.raises(SystemExit, match="runs/age/full/7 is not a finished run"):
         study_release.main([str(tiny), "--fold", "7", *told])
+
+
+def test_a_release_keeps_the_temperature_that_its_network_had(folder: Path) -> None:
+    """The network of the fold halves its logits, and the answers of all folds are three times too sure after that: what
+    is served divides by six. Of answers with odds of 27, those to the second clips of every other person are wrong."""
+    begun(folder, replace(SMALL, traits=TRAITS)).run(processes=2)
+    runs = folder / "study/runs/gender/full"
+    for file in runs.glob("*/predictions.jsonl"):
+        head, items = predictions.read([file])
+        wrong = [int(item.subject[1:]) % 2 == 1 and item.clip.endswith("_1.mp4") for item in items]
+        sure = [(item.gender == "female") != missed for item, missed in zip(items, wrong, strict=True)]
+        answers = [replace(item, prediction=(1, 27)[female] / 28) for item, female in zip(items, sure, strict=True)]
+        predictions.write(file, head, answers)
+    network = checkpoint.load_network(runs / "0/network")
+    network.answer.temperature.fill_(2.0)
+    checkpoint.save(network, runs / "0/network", provenance_of(runs / "0"))
+    study_release.write(folder / "study", 0, "mine", "not to be passed on", folder / "release")
+    served = checkpoint.load_network(folder / "release/gender").answer
+    logits = torch.tensor([0.0, 2 * math.log(27)])
+    assert float(served(logits)[GENDERS.index("female")]) == pytest.approx(0.75, abs=0.01)
 
 
 def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:

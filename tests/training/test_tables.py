@@ -11,7 +11,7 @@ from scipy import stats
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
-from training import evaluate, predictions, siam_plan, tables, train
+from training import evaluate, interpretation, predictions, siam_plan, tables, train
 from training.datasets import Clip, Dataset
 from training.predictions import Header, Prediction, PredictionsError
 
@@ -180,6 +180,17 @@ def test_groups_of_different_sizes_are_compared_by_the_pair(report):
     assert "(1.0000, 0.0278 a pair)" in nine
     two = next(line for line in lines if line.startswith("| 66+ |") and " | 2 | " in line)
     assert "left_eye + right_eye (" in two and "a pair" not in two
+
+
+def test_copies_of_clips_do_not_make_importances_more_certain():
+    """Not over people: the standard error over clips falls with the root of their number, that over subjects stays."""
+    items = answers("age", "full")
+    copies = [replace(item, clip=f"copy_{item.clip}") for item in items]
+    once, twice = (interpretation.relations(found, "")[0].records[0] for found in (items, items + copies))
+    assert twice["importance_subject_se"] == pytest.approx(once["importance_subject_se"])
+    people = [np.mean([i.importance[EYES] for i in items if i.subject == f"{s:02}"]) for s in range(40)]
+    assert once["importance_subject_se"][EYES] == pytest.approx(np.std(people, ddof=1) / math.sqrt(40))
+    assert twice["importance_se"][EYES] == pytest.approx(once["importance_se"][EYES] / math.sqrt(2), rel=0.01)
 
 
 def test_half_a_method_is_called_incomplete():

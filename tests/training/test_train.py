@@ -19,7 +19,7 @@ from networks import checkpoint
 from networks.config import Ablation, NetworkConfig, network_config
 from networks.siam_config import siam_config
 from tests.training import planted_features
-from training import datasets, feature_store, predictions, protocol, run_config, train
+from training import datasets, feature_store, predictions, protocol, run_config, run_record, train
 from training.batches import Batch, BucketedBatches, Clips
 from training.feature_store import Features
 from training.module import SELECTION, TraitModule
@@ -92,6 +92,15 @@ def test_killed_run_goes_on_to_the_same_answers(folder: Path) -> None:
     assert network.config.trait == "age" and provenance["epochs"] == 30
     assert provenance["split"] == protocol.load(folder / "folds.json").hash
     assert provenance["backbone"] == "random"
+
+
+def test_a_run_that_is_trained_is_not_trained_beside(folder: Path) -> None:
+    """Whoever finished first would remove the other's checkpoints: the second command ends with one line."""
+    with run_record.held(folder / "held"):
+        second = start(folder, "held")
+        _, errors = second.communicate()
+    assert second.returncode == 1 and not (folder / "held" / "run.json").exists()
+    assert errors.splitlines()[-1] == f"error: another process trains the run in {folder / 'held'}"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from networks import checkpoint
 from networks.siam_config import SiamConfig
 from smile.frontal_shape import SIDE_PX
 from tests.training import planted_faces
-from training import predictions, protocol, siam_plan, siam_record, train, train_siam
+from training import predictions, protocol, run_record, siam_plan, siam_record, train, train_siam
 from training.accepted import Accepted
 from training.feature_store import FeatureError
 from training.module import LossNotFinite
@@ -91,6 +91,28 @@ def test_a_fold_that_is_not_there_claims_no_directory(folder: Path) -> None:
     with pytest.raises(ProtocolError, match="there is no fold 2: the 2 folds are 0 to 1"):
         train_siam.run(wrong)
     assert not Path(wrong.out).exists()
+
+
+def test_a_run_is_of_the_files_that_it_began_with(tmp_path: Path) -> None:
+    """A clip that was replaced under the same name and label makes another run of it."""
+    dataset = planted_faces.make(tmp_path)
+    run = config(tmp_path, "run")
+    with pytest.raises(ProtocolError, match="a side of fold 0 is empty"):
+        train_siam.run(run, usable=())
+    dataset.clips[0].path.write_bytes(b"mended")
+    with pytest.raises(ConfigError, match="another run: data differ"):
+        train_siam.run(run, usable=())
+
+
+def test_a_run_that_is_trained_is_not_trained_beside(folder: Path) -> None:
+    """Whoever finished first would remove the other's checkpoints."""
+    run = config(folder, "held")
+    with run_record.held(Path(run.out)):
+        second = start(run)
+        _, errors = second.communicate()
+    assert (
+        f"ConfigError: another process trains the run in {run.out}" in errors and not Path(run.out, "run.json").exists()
+    )
 
 
 @torch.no_grad()
