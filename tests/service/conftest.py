@@ -1,9 +1,11 @@
 """A real gateway: uvicorn on a free local port, in a thread, on the model repository that ships; and its page in a real
 Chromium."""
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from starlette.types import ASGIApp
 from service.app import create_app
 from service.settings import Settings
 from tests.service.browser import Browser, browser
+from tests.service.triton_server import TritonServer
 
 DEMO = Path(__file__).resolve().parents[2] / "demo/astronaut_smile.mp4"
 Serve = Callable[..., httpx.Client]
@@ -79,6 +82,30 @@ def demo() -> bytes:
 
 def post(client: httpx.Client, clip: bytes, name: str = "clip.mp4", **params: Any) -> httpx.Response:
     return client.post("/predict", files={"video": (name, clip)}, params=params)
+
+
+@pytest.fixture
+def clip_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where clips are put aside during the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def put_aside(folder: Path) -> int:
+    """Open files without a name in a folder: clips put aside."""
+    descriptors = Path("/proc/self/fd")
+    targets = []
+    for entry in os.listdir(descriptors):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(os.readlink(descriptors / entry))
+    return sum(target.startswith(str(folder)) and target.endswith("(deleted)") for target in targets)
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """The real Triton on the repository that ships, shared by tests that leave it as it is."""
+    with TritonServer(Settings().model_repository, tmp_path_factory.mktemp("triton") / "log.txt") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

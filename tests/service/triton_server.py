@@ -1,10 +1,8 @@
 """The real Triton server (docker/triton/serve.py) as a test starts and stops it."""
 
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+
+from tests.service.ports import free_ports
 
 SERVE = Path(__file__).resolve().parents[2] / "docker/triton/serve.py"
 
@@ -27,20 +27,6 @@ def prepare() -> None:
         raise RuntimeError(f"{SERVE.name} --prepare-only: {done.stderr}")
 
 
-def _free_ports(count: int) -> list[int]:
-    """Below those that the kernel gives to clients: one that asks before the server is there may be given its port."""
-    ports: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 12_000):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise RuntimeError("no port is free")
-
-
 class TritonServer:
     """One tritonserver on free local ports, which stay the same over `stop` and `start`; a context manager too.
 
@@ -52,7 +38,7 @@ class TritonServer:
         prepare()
         self._repository = model_repository
         self._log_file = log_file
-        self._http_port, self._grpc_port, self._metrics_port = _free_ports(3)
+        self._http_port, self._grpc_port, self._metrics_port = free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"127.0.0.1:{self._grpc_port}"
 
@@ -81,9 +67,10 @@ class TritonServer:
         """Ask it to finish its requests and leave; returns its exit status."""
         return self._end(signal.SIGTERM)
 
-    def kill(self) -> int:
-        """End it at once, as a crash would."""
-        return self._end(signal.SIGKILL)
+    def kill(self) -> None:
+        """End it at once, as a crash would, if it runs."""
+        if self._process is not None:
+            self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:

@@ -1,14 +1,15 @@
 """Clips long enough to be caught at work, jobs as their users see them, and Debian's Redis, started and stopped."""
 
 import io
+import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,10 @@ import pytest
 import redis
 
 from tests.service.conftest import DEMO
+from tests.service.ports import free_ports
 
 ROOT = DEMO.parents[1]
 PATIENCE_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def submit(client: httpx.Client, clip: bytes, key: str | None = None, **params: Any) -> httpx.Response:
@@ -51,6 +47,17 @@ def ended(job: dict[str, Any]) -> bool:
 
 def at_work(job: dict[str, Any]) -> bool:
     return job["state"] == "running" and job["frames_decoded"] > 0
+
+
+def followed(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """The events of a stream, as they come. Comments keep it alive, so that only a clock ends what brings no more."""
+    name, ends = "", time.monotonic() + PATIENCE_S
+    for line in lines:
+        assert time.monotonic() < ends, "the stream goes on"
+        if line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            yield name, json.loads(line.removeprefix("data:"))
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +85,7 @@ class Redis:
     """A redis-server of the test's own, that loses nothing when it is stopped."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,12 +94,15 @@ class Redis:
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder, "appendonly": "yes", "save": ""}
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
-        while True:
-            try:
-                self.client().ping()
-                return
-            except redis.ConnectionError:
-                time.sleep(0.05)
+        ends = time.monotonic() + PATIENCE_S
+        while not self._answers():
+            assert time.monotonic() < ends and self._process.poll() is None, "redis-server did not start"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with suppress(redis.ConnectionError):
+            return bool(self.client().ping())
+        return False
 
     def stop(self) -> None:
         if self._process:
@@ -110,9 +120,11 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
     if not shutil.which("redis-server"):
         pytest.skip("redis-server is not installed")
     server = Redis(tmp_path)
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 class Worker:

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import os
 import subprocess
 import sys
@@ -10,11 +9,10 @@ import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import av
 import httpx
@@ -25,8 +23,9 @@ from service.jobs.run import failure
 from service.logs import JsonFormatter
 from service.settings import Settings
 from tests import clips
-from tests.service.conftest import Serve, post, serve
-from tests.service.jobs.conftest import PATIENCE_S, ROOT, at_work, ended, free_port, submit, until
+from tests.service.conftest import Serve, post, put_aside, serve
+from tests.service.jobs.conftest import PATIENCE_S, ROOT, at_work, ended, followed, submit, until
+from tests.service.ports import free_ports
 
 UNKNOWN = "/jobs/" + "0" * 32
 
@@ -82,13 +81,6 @@ def _pictures(film: bytes) -> int:
         return len(list(container.decode(video=0)))
 
 
-@pytest.fixture
-def clip_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where clips are put aside during the test."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
 @pytest.mark.parametrize("clip", ["not_a_video", "still", "one_frame", "huge_claim"])
 def test_bad_clips_fail_as_predict_refuses_them(client: httpx.Client, clip: str) -> None:
     """The job carries the problem, and its result is answered with it."""
@@ -119,9 +111,9 @@ def test_delete_stops_the_work_and_erases(gateway: Serve, demo: bytes, long_clip
     early = client.get(f"{path}/result")
     assert (early.status_code, early.json()["code"]) == (409, "job_unfinished")
     assert submit(client, demo).json()["code"] == "overloaded"
-    assert _put_aside(clip_folder) == 1
+    assert put_aside(clip_folder) == 1
     assert client.delete(path).status_code == 204
-    assert _put_aside(clip_folder) == 0
+    assert put_aside(clip_folder) == 0
     assert 'smile_frames_total{kind="used"}' not in client.get("/metrics").text
     for gone in (client.get(path), client.get(f"{path}/events"), client.get(f"{path}/result"), client.delete(path)):
         assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
@@ -132,14 +124,14 @@ def test_deleted_job_keeps_its_place_until_its_work_has_stopped(
     gateway: Serve, demo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the next job is refused: it is not accepted only to fail."""
-    stopping = threading.Event()
+    stopping, may_stop = threading.Event(), threading.Event()
 
     async def slow_to_stop(*_: object) -> None:
         try:
             await asyncio.sleep(PATIENCE_S)
         finally:
             stopping.set()
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(may_stop.wait, PATIENCE_S)
 
     monkeypatch.setattr("service.jobs.inprocess.run", slow_to_stop)
     client = gateway(job_queue=0)
@@ -150,6 +142,7 @@ def test_deleted_job_keeps_its_place_until_its_work_has_stopped(
         assert stopping.wait(PATIENCE_S)
         refused = submit(client, demo)
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        may_stop.set()
         assert deleted.result().status_code == 204
     assert submit(client, demo).status_code == 202
 
@@ -159,11 +152,21 @@ def test_events_follow_a_job_to_its_end(client: httpx.Client, long_clip: bytes) 
     path = submit(client, long_clip).headers["location"]
     with client.stream("GET", f"{path}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        events = list(_events(stream.iter_lines()))
+        events = list(followed(stream.iter_lines()))
     assert [name for name, _ in events] == ["progress"] * (len(events) - 1) + ["done"]
     fractions = [job["fraction"] for _, job in events]
     assert len(events) > 2 and fractions == sorted(fractions) and fractions[-1] == 1.0
     assert any(job["remaining_s"] for _, job in events if job["state"] == "running")
+
+
+def test_progress_of_a_clip_of_unknown_length(client: httpx.Client) -> None:
+    """Browsers' recordings have no duration in the header: there are frames to tell of, and no fraction."""
+    recorded = clips.clip_bytes(clips.astronaut_frames(30) * 5, "matroska", muxer_options={"live": "1"})
+    with client.stream("GET", f"{submit(client, recorded).headers['location']}/events") as stream:
+        *running, (name, done) = followed(stream.iter_lines())
+    told = [(job["fraction"], job["remaining_s"]) for _, job in running if job["frames_decoded"]]
+    assert told and set(told) == {(None, None)}
+    assert (name, done["fraction"], done["remaining_s"]) == ("done", 1.0, 0.0)
 
 
 def test_events_say_that_a_job_is_gone(client: httpx.Client, long_clip: bytes) -> None:
@@ -173,7 +176,7 @@ def test_events_say_that_a_job_is_gone(client: httpx.Client, long_clip: bytes) -
         lines = stream.iter_lines()
         next(lines)
         client.delete(path)
-        assert list(_events(lines))[-1] == ("gone", None)
+        assert list(followed(lines))[-1] == ("gone", None)
 
 
 def test_results_are_gone_after_their_time(gateway: Serve, demo: bytes) -> None:
@@ -289,13 +292,13 @@ def test_nothing_is_left_when_the_service_stops(long_clip: bytes, clip_folder: P
     with serve(Settings()) as client:
         paths = [submit(client, long_clip).headers["location"] for _ in range(2)]
         until(client, paths[0], at_work)
-        assert _put_aside(clip_folder) == 2
-    assert _put_aside(clip_folder) == 0
+        assert put_aside(clip_folder) == 2
+    assert put_aside(clip_folder) == 0
 
 
 def test_streams_end_when_the_server_is_stopped(long_clip: bytes) -> None:
     """SIGTERM is not held up by those who follow a job, however long an answer may take."""
-    port = free_port()
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SMILE_DEADLINE_S": "3600"})
     try:
@@ -308,7 +311,7 @@ def test_streams_end_when_the_server_is_stopped(long_clip: bytes) -> None:
                 lines = stream.iter_lines()
                 next(lines)
                 server.terminate()
-                assert all(job["state"] != "done" for _, job in _events(lines))
+                assert all(job["state"] != "done" for _, job in followed(lines))
         server.wait(60)
     finally:
         server.kill()
@@ -319,22 +322,3 @@ def _answers(client: httpx.Client) -> bool:
     with suppress(httpx.ConnectError):
         return client.get("/health/ready").is_success
     return False
-
-
-def _put_aside(folder: Path) -> int:
-    """Open files without a name in a folder: clips put aside."""
-    descriptors = Path("/proc/self/fd")
-    targets = []
-    for entry in os.listdir(descriptors):
-        with suppress(FileNotFoundError):  # closed meanwhile
-            targets.append(os.readlink(descriptors / entry))
-    return sum(target.startswith(str(folder)) and target.endswith("(deleted)") for target in targets)
-
-
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    name = ""
-    for line in lines:
-        if line.startswith("event:"):
-            name = line.removeprefix("event:").strip()
-        elif line.startswith("data:"):
-            yield name, json.loads(line.removeprefix("data:"))
