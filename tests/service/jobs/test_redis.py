@@ -8,7 +8,7 @@ from collections.abc import Callable
 from service.jobs import keys
 from service.jobs.base import READING_SHARE
 from tests.service.conftest import Serve, post
-from tests.service.jobs.conftest import Redis, Worker, at_work, ended, submit, until
+from tests.service.jobs.conftest import Redis, Worker, at_work, ended, followed, submit, until
 
 StartWorker = Callable[..., Worker]
 
@@ -78,6 +78,7 @@ def test_job_waits_for_a_model_server(
     stranded = start_worker(backend="triton", triton_url="127.0.0.1:1", job_lease_s=1)
     path = submit(client, demo, film="webm").headers["location"]
     stranded.until("job given back")
+    assert stranded.count("backend unavailable") and '"reason": "Triton cannot be reached"' in stranded.logged()
     stranded.stop()
     worker = start_worker()
     done = until(client, path, ended)
@@ -106,14 +107,33 @@ def test_redis_away_at_start_and_amid_the_work(
     redis_server.start()
     path = submit(client, long_clip).headers["location"]
     until(client, path, at_work)
-    redis_server.stop()
-    for away in (client.get(path), client.get(f"{path}/events"), client.delete(path), submit(client, demo)):
-        assert (away.status_code, away.json()["code"]) == (503, "jobs_unavailable")
-    redis_server.start()
+    with client.stream("GET", f"{path}/events") as stream:
+        events = followed(stream.iter_lines())
+        assert next(events)[0] == "progress"
+        redis_server.stop()
+        for away in (client.get(path), client.get(f"{path}/events"), client.delete(path), submit(client, demo)):
+            assert (away.status_code, away.json()["code"]) == (503, "jobs_unavailable")
+        assert ("unavailable", None) in events
+        redis_server.start()
+        assert [name for name, _ in events][-1] == "done"
     done = until(client, path, ended)
     assert (done["state"], done["attempts"]) == ("done", 1)
     worker.until("job ended")
     assert worker.count("job ended") == 1
+
+
+def test_jobs_that_wait_begin_when_there_is_room_again(
+    gateway: Serve, redis_server: Redis, start_worker: StartWorker, demo: bytes
+) -> None:
+    """A Redis that is full lets no job begin; none fails by it."""
+    client = gateway(jobs=redis_server.url)
+    path = submit(client, demo).headers["location"]
+    redis_server.client().config_set("maxmemory", 1)
+    worker = start_worker()
+    worker.until("redis refuses")
+    assert client.get(path).json()["state"] == "queued"
+    redis_server.client().config_set("maxmemory", 0)
+    assert until(client, path, ended)["state"] == "done"
 
 
 def test_delete_stops_a_worker_and_erases(
