@@ -10,7 +10,7 @@ from service import answer
 from service.backends.base import Model
 from service.reading import MASKS, Reading
 from service.siam import SiamReading
-from smile.card import Card
+from smile.card import AgeInterval, Card
 from smile.course import SmileCourse
 from smile.decoding import DecodeReport
 from smile.faces import FaceReport
@@ -18,6 +18,8 @@ from smile.regions import NAMES, PAIRS
 from smile.video import VideoInfo
 
 TRAINED = Model(Card("a", "people", "none", 25.0), "1", "f")
+CALIBRATION = AgeInterval(0.9, (0.0, 100.0), (5.0, 5.0), (5.0, 5.0))
+CALIBRATED = replace(TRAINED, card=replace(TRAINED.card, age_interval=CALIBRATION))
 UNTRAINED = Model(Card("b", None, "none", 25.0), "1", "f")
 ATTENDED = SiamReading(30.0, np.zeros(1), np.ones(1, np.float32), np.zeros((1, 10, 10), np.float32), TRAINED, 0.0)
 UNIFORM = np.full(len(PAIRS), 1 / len(PAIRS), np.float32)
@@ -71,6 +73,17 @@ def test_a_good_clip_goes_without_a_warning() -> None:
 def test_what_weakens_an_answer_is_said(code: str) -> None:
     """That alone."""
     assert [warning["code"] for warning in said(replace(GOOD, **WEAK[code]))["clip"]["warnings"]] == [code]
+
+
+@pytest.mark.parametrize(("apart", "overlap"), [(9.0, True), (-9.0, True), (11.0, False), (-11.0, False)])
+def test_intervals_of_two_networks_overlap_or_not(apart: float, overlap: bool) -> None:
+    """Each of 5 years to both sides; where one network is not calibrated, nothing is said of it."""
+    other = replace(ATTENDED, age=float(GOOD.age[0]) + apart, model=CALIBRATED)
+    found = said(replace(GOOD, model=CALIBRATED, siam=other))
+    interval = found["siam"]["age"]["interval"]
+    assert (interval["low"], interval["high"]) == (other.age - 5, other.age + 5)
+    assert found["disagreement"] == {"years": -apart, "intervals_overlap": overlap}
+    assert said(replace(GOOD, siam=other))["disagreement"]["intervals_overlap"] is None
 
 
 def test_effects_are_what_the_dynamics_add() -> None:

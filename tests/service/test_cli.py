@@ -116,6 +116,7 @@ def test_asks_siam(client: httpx.Client, tmp_path: Path, demo: bytes, capsys: py
     assert siam["model"] == siam["siam_model"] == both["siam_model"] != both["model"]
     apart = float(both["age_years"]) - float(both["siam_age_years"])
     assert float(both["disagreement_years"]) == pytest.approx(apart, abs=0.011)
+    assert float(siam["siam_age_low"]) < float(siam["siam_age_years"]) < float(siam["siam_age_high"])
     assert "SIAM" in capsys.readouterr().err
 
 
@@ -124,6 +125,16 @@ def test_standard_input(client: httpx.Client, demo: bytes) -> None:
     command = [*COMMAND, "predict", "-", "--url", str(client.base_url), "--traits", "age"]
     done = subprocess.run(command, input=demo, capture_output=True, check=True)
     assert json.loads(done.stdout)["gender"] is None
+
+
+def test_reader_that_has_gone(client: httpx.Client) -> None:
+    """Is told by the status, without a trace."""
+    command = [*COMMAND, "model", "--url", str(client.base_url)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout and run.stderr
+        run.stdout.close()
+        assert run.stderr.read() == "smile: standard output: Broken pipe\n"
+        assert run.wait() == Exit.UNWRITABLE
 
 
 def test_interrupted_run_goes_on(client: httpx.Client, tmp_path: Path, demo: bytes) -> None:

@@ -35,6 +35,17 @@ def test_folder_of_pictures_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
             pictures(f"{tmp_path}/{name}", (".png", ".svg"), clip)
 
 
+def test_each_clip_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    """Several are not drawn into one file, nor two of one name into one folder."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").touch()
+    both = find([f"{tmp_path}/one", f"{tmp_path}/two"])
+    for place, said in (("figure.png", "one file for 2 clips"), ("figures", "same name in several folders")):
+        with pytest.raises(Usage, match=said):
+            pictures(f"{tmp_path}/{place}", (".png", ".svg"), both)
+
+
 def test_pictures_never_replace_clips(tmp_path: Path, demo: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """A film or figure at the path of a clip is refused before anything is read: by its file, a link, in a folder."""
     clip, link, still = tmp_path / "a.mp4", tmp_path / "link.mp4", tmp_path / "a.mp4.png"

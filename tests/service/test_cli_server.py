@@ -121,14 +121,15 @@ def test_run_outlives_what_a_proxy_says_of_one_clip(
     assert _codes(out) == {"a.mp4": None, "c.mp4": "upload_too_large", "d.mp4": None}
 
 
-def test_interrupt_does_not_wait_for_the_server() -> None:
-    """Ctrl-C ends the command at once although the server, which took the request, never answers."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)])
+def test_interrupt_does_not_wait_for_the_server(number: signal.Signals, status: Exit) -> None:
+    """Ctrl-C, or SIGTERM, ends the command at once although the server, which took the request, never answers."""
     heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         command = [sys.executable, "-m", "service", "predict", str(DEMO), "--url", url]
         with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heeding) as run, server.accept()[0] as asked:
             assert asked.recv(3) == b"GET"
-            run.send_signal(signal.SIGINT)
-            assert run.wait(20) == Exit.INTERRUPTED
+            run.send_signal(number)
+            assert run.wait(20) == status
             assert run.stderr and run.stderr.read() == b""
