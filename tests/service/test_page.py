@@ -72,7 +72,6 @@ def test_reads_an_uploaded_clip(read: Browser) -> None:
     body = read.run("return document.querySelector('#result').answer")
     assert read.text("#age-years") == f"{body['age']['years']:.0f}"
     assert read.text("#gender-label") == body["gender"]["label"]
-    assert ("never trained" in read.text("#warnings")) == (body["model"]["trained_on"] is None)
     first = body["age"]["pairs"][0]
     names = [name.replace("_", " ") for name in first["regions"]]
     assert read.text("#pairs li").split("\n")[1] == " + ".join(names)
@@ -83,6 +82,16 @@ def test_reads_an_uploaded_clip(read: Browser) -> None:
     for drawn, name in (("querySelectorAll('#course .dot').length", "mouth_ratios"), (LINE, "mouth_curve")):
         assert read.run(f"return document.{drawn}") == sum(value is not None for value in body["picture"][name])
     assert read.run("return document.activeElement.id") == "result-title"
+
+
+@in_chromium
+def test_says_that_weights_were_never_trained(window: Browser, gateway: Serve, model_repository: Path) -> None:
+    """In words, beside the answer."""
+    opened(window, gateway(model_repository=model_repository))
+    window.upload("#file", DEMO)
+    window.wait(lambda: window.shown("#result"))
+    assert "never trained" in window.text("#warnings")
+    assert window.errors() == []
 
 
 @in_chromium

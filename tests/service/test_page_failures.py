@@ -5,9 +5,12 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +19,7 @@ from tests import clips
 from tests.service.browser import Browser, in_chromium
 from tests.service.conftest import DEMO, opened, serve
 
+READING = "Following the face and weighing its regions"
 FOREIGN = "<title>Bad gateway</title>"
 
 
@@ -24,7 +28,7 @@ class Proxy:
 
     Attributes:
         asked: "METHOD /path" of all requests.
-        jobs: ids in the answers to `POST /jobs`.
+        jobs: ids in the answers to `POST /jobs`; keys: the Idempotency-Keys of these, None where there was none.
         instead: (METHOD /path as a pattern, status): the next answer to such a request is HTML of this status, after
             the service has worked on it.
         away: every GET of a job is answered with 502, and events that are followed break off.
@@ -33,8 +37,13 @@ class Proxy:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was asked, and fail no more."""
         self.asked: list[str] = []
         self.jobs: list[str] = []
+        self.keys: list[str | None] = []
         self.instead: list[tuple[str, int]] = []
         self.away = self.held = False
 
@@ -43,6 +52,8 @@ class Proxy:
             return await self._app(scope, receive, send)
         asked = f"{scope['method']} {scope['path']}"
         self.asked.append(asked)
+        if asked == "POST /jobs":
+            self.keys.append(Headers(scope=scope).get("idempotency-key"))
         of_job = asked.startswith("GET /jobs/")
         if of_job and self.away:
             return await Response(FOREIGN, 502, media_type="text/html")(scope, receive, send)
@@ -74,28 +85,50 @@ class Proxy:
         return 0
 
 
-@pytest.fixture
-def proxied(window: Browser) -> Iterator[Proxy]:
-    """What stands between the page, freshly opened, and a service."""
+@contextmanager
+def _behind_proxy(settings: Settings) -> Iterator[tuple[Proxy, httpx.Client]]:
+    """What stands before a service with these settings, and a client of both."""
     proxies: list[Proxy] = []
 
     def between(app: ASGIApp) -> ASGIApp:
         proxies.append(Proxy(app))
         return proxies[0]
 
-    with serve(Settings(), between=between) as client:
-        opened(window, client)
-        yield proxies[0]
-        window.open("about:blank")
-    window.errors()
+    with serve(settings, between=between) as client:
+        yield proxies[0], client
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[tuple[Proxy, httpx.Client]]:
+    """Shared: `proxied` resets it for each test."""
+    with _behind_proxy(Settings()) as proxy_and_client:
+        yield proxy_and_client
 
 
 @pytest.fixture
-def reading(window: Browser, proxied: Proxy, tmp_path: Path) -> Proxy:
-    """What stands between a service and its page, which is in the middle of a long clip with a long name."""
-    clip = tmp_path / f"{'long' * 40}.mp4"
+def proxied(window: Browser, behind: tuple[Proxy, httpx.Client]) -> Iterator[Proxy]:
+    """What stands between the page, freshly opened, and a service."""
+    proxy, client = behind
+    proxy.reset()
+    opened(window, client)
+    yield proxy
+    window.open("about:blank")
+    window.errors()
+
+
+@pytest.fixture(scope="module")
+def long_named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long clip with a long name."""
+    clip = tmp_path_factory.mktemp("clips") / f"{'long' * 40}.mp4"
     clip.write_bytes(clips.clip_bytes(clips.astronaut_frames(30, (360, 360)) * 20))
-    window.upload("#file", clip)
+    return clip
+
+
+@pytest.fixture
+def reading(window: Browser, proxied: Proxy, long_named: Path) -> Proxy:
+    """What stands between a service and its page, which is in the middle of a long clip."""
+    window.upload("#file", long_named)
+    window.wait(lambda: proxied.jobs and window.text("#stage") == READING)
     window.wait(lambda: 0 < window.run("return document.querySelector('#bar').value ?? 0") < 1)
     return proxied
 
@@ -110,7 +143,7 @@ def _failed(window: Browser) -> tuple[str, bool]:
 @in_chromium
 def test_cancel_stops_the_work(window: Browser, reading: Proxy) -> None:
     """While a clip is followed the bar shows how far it is; cancel goes back to the start, and the job is erased."""
-    assert window.text("#stage") == "Following the face and weighing its regions"
+    assert window.text("#stage") == READING
     window.look(width=390, height=844)
     assert window.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     window.click("#cancel")
@@ -180,6 +213,21 @@ def test_sends_again_without_reading_twice(window: Browser, proxied: Proxy, stat
     window.wait(lambda: window.shown("#result"))
     first, second = proxied.jobs
     assert first == second
+
+
+@in_chromium
+def test_starts_anew_where_a_job_has_failed(window: Browser) -> None:
+    """By another key: under the first, "Try again" would find the job that has failed, were that not erased."""
+    with _behind_proxy(Settings(job_deadline_s=0.01)) as (proxy, client):
+        opened(window, client)
+        window.upload("#file", DEMO)
+        assert _failed(window) == ("It took too long.", True)
+        window.click("#again")
+        window.wait(lambda: len(proxy.jobs) == 2)
+        window.open("about:blank")
+    first, second = proxy.keys
+    assert None not in (first, second) and first != second
+    window.errors()
 
 
 @in_chromium
