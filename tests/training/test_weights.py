@@ -12,7 +12,7 @@ from networks.config import TRAITS, NetworkConfig, Trait
 from networks.network import InterpreterNetwork
 from smile.card import Card
 from smile.tensors import GENDERS
-from training import simulated_features, stills
+from training import simulated_features, still_split, stills
 from training.corruptions import CORRUPTIONS
 from training.datasets import Clip, Dataset
 from training.feature_store import Recipe
@@ -77,6 +77,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
         np.array([f"{row}.jpg" for row in range(count)]), *np.zeros((4, count)), np.zeros((count, 2)), np.zeros(0)
     )
     monkeypatch.setattr(stills, "load", lambda *_, **__: data)
+    monkeypatch.setattr(still_split, "load_split", lambda found: still_split.split(found, np.arange(count)))
     checkpoint.save(Backbone(), tmp_path / "backbone")
     save_head(FrameHead(), tmp_path / "backbone" / HEAD)
     begun = Weights(Plan(), tmp_path / "run", tmp_path / "backbone")
