@@ -27,7 +27,7 @@ from training.siam_record import Record
 from training.tables import DISGUST_DATA
 from training.train_siam import SiamRun
 
-RECORD = "study.json"
+RECORD, TABLES = "study.json", "tables"
 
 
 def runs(
@@ -76,7 +76,8 @@ def study(
     results = parallel.run_all(work, waiting, "runs", processes, train.quiet, done=done, gpus=gpus)
     record.save(not_possible=sorted(problem for problem in results if problem))
     written = [Path(config.out) / train.PREDICTIONS for config in configs if config.is_finished]
-    siam_tables.write([*written, *(evaluate.found(beside) if beside else ())], out / "tables")
+    if written:
+        siam_tables.write([*written, *(evaluate.found(beside) if beside else ())], out / TABLES)
     return list(record.fields["not_possible"])
 
 
@@ -105,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     for problem in problems:
         print(f"not possible: {problem}")
-    print(given.out / "tables" / "siam.html")
+    if not (tables := given.out / TABLES / "siam.html").exists():
+        sys.exit("error: no run was possible")
+    print(tables)
 
 
 if __name__ == "__main__":

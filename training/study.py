@@ -105,10 +105,10 @@ class Study:
         self.same("split", split.hash)
         with self.timed("training"):
             failed = self.train(found, split, processes)
-        with self.timed("tables"):
-            written = [path for config in self.configs() if (path := Path(config.out) / train.PREDICTIONS).exists()]
-            evaluate.write(written, self.out / "tables")
         self.record["failed"] = failed
+        if written := [path for config in self.configs() if (path := Path(config.out) / train.PREDICTIONS).exists()]:
+            with self.timed("tables"):
+                evaluate.write(written, self.out / "tables")
         self.record["seconds_of_a_run"] = self.mean_seconds()
         self.save()
         return failed
@@ -242,7 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study_data.NoData,
     ) as error:
         sys.exit(f"error: {error}")
-    print(f"{out / 'tables' / 'tables.html'}")
+    if (tables := out / "tables" / "tables.html").exists():
+        print(tables)
     print(json.dumps(study.record["seconds"]))
     if failed:
         sys.exit("error: these runs failed:\n  " + "\n  ".join(failed))

@@ -147,15 +147,21 @@ def test_a_release_keeps_the_temperature_that_its_network_had(folder: Path) -> N
     assert float(served(logits)[GENDERS.index("female")]) == pytest.approx(0.75, abs=0.01)
 
 
-def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path) -> None:
-    """A file where the folder of a run should be: that run is named, the other fold is trained and tabulated."""
-    place = folder / "study/runs/age/full/0"
-    place.parent.mkdir(parents=True)
-    place.write_text("in the way")
-    (failed,) = begun(folder).run(processes=1)
-    assert failed.startswith("age full fold 0: ") and str(place) in failed
-    assert (folder / "study/runs/age/full/1/predictions.jsonl").exists()
-    assert (folder / "study/tables/tables.md").exists()
+@pytest.mark.parametrize("blocked", [(0,), (0, 1)])
+def test_a_run_that_cannot_write_does_not_end_the_others(folder: Path, blocked: tuple[int, ...]) -> None:
+    """A file where the folder of a run should be: that run is named, the other fold is trained and tabulated; without
+    any there are no tables."""
+    places = [folder / f"study/runs/age/full/{fold}" for fold in blocked]
+    places[0].parent.mkdir(parents=True)
+    for place in places:
+        place.write_text("in the way")
+    failed = begun(folder).run(processes=1)
+    for fold, place, problem in zip(blocked, places, sorted(failed), strict=True):
+        assert problem.startswith(f"age full fold {fold}: ") and str(place) in problem
+    assert json.loads((folder / "study/study.json").read_text())["failed"] == failed
+    whole = len(blocked) == 1
+    assert (folder / "study/runs/age/full/1/predictions.jsonl").exists() == whole
+    assert (folder / "study/tables/tables.md").exists() == whole
 
 
 def test_the_papers_plan_is_the_configuration_of_that_name(tmp_path: Path) -> None:
