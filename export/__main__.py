@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from export import calibration, release, siam
 from export.ladder import ExportError
-from export.steps import export
+from export.steps import GATE_FRAMES, export
 from networks.checkpoint import CheckpointError
 from networks.config import WIDTHS
 from smile.tensors import BACKBONE, SIAM_FRAMES, Graph
@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: model_repository")
     parser.add_argument("--version", type=_version, help="instead of the next one, and newer than all others")
     parser.add_argument(
-        "--calibration", type=Path, help=".npz or directory of aligned crops; default: a portrait, varied"
+        "--calibration",
+        type=Path,
+        help=f".npz or directory of aligned crops, {GATE_FRAMES} of each clip together; default: a portrait, varied",
     )
     return parser
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.feature_store import FeatureError
+from training.published import add_counts
 
 SKIPPED = "--accept-skipped"
 MAX_SKIPPED = 0.01
@@ -51,10 +52,6 @@ def check_skipped(skipped: Mapping[str, str], clips: int, accepted: float) -> No
 def add_skipped(parser: argparse.ArgumentParser) -> None:
     about = f"of the clips that may be unreadable, 0 to 1; they are left out (default {MAX_SKIPPED})"
     parser.add_argument(SKIPPED, type=_share, default=MAX_SKIPPED, metavar="SHARE", help=about)
-
-
-def add_counts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--accept-counts", action="store_true", help="go on where the published counts are not met")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -68,6 +68,8 @@ def not_accepted(
     left = [group for group in several if not any(known.issuperset(group) for known in accepted)]
     if left:
         write_text(out / ALIKE, "".join(f"{shlex.join(group)}\n" for group in left))
+    else:
+        (out / ALIKE).unlink(missing_ok=True)
     return left
 
 

@@ -269,7 +269,8 @@ def write(run: Path) -> None:
     card = Card.from_json((run / "release" / CARD).read_text())
     siam = run / "siam" / "release" / CARD
     second = Card.from_json(siam.read_text()) if siam.exists() else None
-    (run / "MODEL_CARD.md").write_text(markdown(report, card, second if second and second.report else None))
+    judged = second is not None and "still_clips" in (second.report or {})
+    (run / "MODEL_CARD.md").write_text(markdown(report, card, second if judged else None))
 
 
 def main() -> None:

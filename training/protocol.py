@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from training import datasets, published
-from training.accepted import add_counts
 from training.datasets import Clip, Dataset, DatasetError
 from training.duplicates import ALIKE, same_files
 from training.whole import write_text
@@ -208,7 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--seed", type=int, default=0)
-    add_counts(parser)
+    published.add_counts(parser)
     options = parser.parse_args(arguments)
     try:
         dataset = datasets.read(options.data)

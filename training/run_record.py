@@ -3,6 +3,7 @@ trained; a change of the data is noticed."""
 
 import fcntl
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -80,6 +81,8 @@ def held(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise ConfigError(f"another process trains the run in {directory}") from error
+            except OSError as error:  # of a shared disk without locks
+                print(f"{directory} cannot be locked ({error}): let one process train there", file=sys.stderr)
         yield
 
 

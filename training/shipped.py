@@ -99,7 +99,7 @@ def write_siam(folder: Path, repository: Path = REPOSITORY) -> Card:
         found = over_time | {name: values.float() for name, values in _parameters(model).items()}
         network = Siam(siam_config("compact"))
         network.load_state_dict({name: found[name].reshape(kept.shape) for name, kept in network.state_dict().items()})
-        told = json.loads(card.to_json())["report"]["provenance"]["network"]
+        told = (json.loads(card.to_json())["report"] or {})["provenance"]["network"]
     checkpoint.save(network, folder, told | _provenance(file, card))
     return card
 

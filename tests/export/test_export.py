@@ -15,6 +15,7 @@ from export.tracing import trace
 from networks.interpreter import PerItemScore
 from smile.card import METADATA_CARD, METADATA_FINGERPRINT, Card
 from smile.tensors import BACKBONE, GRAPHS, RELATIONS, fingerprint
+from training.extraction import CROPS
 
 FILES = ("backbone/1/model.onnx", "backbone/1/model.fp16.onnx", "relations/1/model.onnx")
 
@@ -148,7 +149,8 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_crops_of_a_clip_are_dealt_together() -> None:
-    """Precisions are compared on clips that int8 ranges were not chosen on, whole ones."""
+    """Precisions are compared on clips that int8 ranges were not chosen on, whole ones; those of studies as well."""
+    assert CROPS % GATE_FRAMES == 0
     clips = np.repeat(np.arange(5), GATE_FRAMES)
     chosen, compared = calibration.dealt(clips)
     assert chosen.tolist() == [0] * GATE_FRAMES + [2] * GATE_FRAMES + [4] * GATE_FRAMES

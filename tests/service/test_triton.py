@@ -107,6 +107,7 @@ def test_server_away_and_back(tmp_path: Path, gateway: Serve, demo: bytes) -> No
         with ThreadPoolExecutor(4) as pool:
             under_way = [pool.submit(post, through, demo) for _ in range(8)]
             while "smile_clips_inside 0.0" in through.get("/metrics").text:
+                assert not all(future.done() for future in under_way)
                 time.sleep(0.01)
             server.stop()
             answers = [future.result() for future in under_way]
