@@ -201,8 +201,8 @@ def test_targets_are_hit_missed_or_not_measured(data: Stills) -> None:
     assert verdicts["clips, shipped: MAE at most 5.5 years"] is True
     assert verdicts["stills: MAE at most 5.5 years"] is None
     assert verdicts["clips: coverage of the 90 % interval within 2 points"] is False  # all are covered
-    (few,) = [row for row in found["targets"] if row["target"].startswith("clips: 90 % in the interval")][:1]
-    assert few["hit"] is False
+    few = {row["hit"] for row in found["targets"] if row["target"].startswith("clips: 90 % in the interval")}
+    assert few == {True, False}  # 30 of 30 covered may be 90 %, 41 of 41 not
     worse = copy.deepcopy(found)
     worse["clips"]["shipped"]["mae"]["value"] = 5.6
     worse["clips"]["float32_minus_mean_of_frames"]["mae"]["value"] = 0.1
