@@ -31,7 +31,7 @@ from torch import nn
 
 from networks import checkpoint
 from smile import alignment
-from training import ROOT, augment, precision, still_batches, still_head, still_split, stills
+from training import ROOT, augment, precision, run_record, still_batches, still_head, still_split, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
 from training.ending import in_one_line
@@ -228,7 +228,7 @@ def main() -> None:
     plan = replace(plan, rate=plan.rate * options.rates, kernel_rate=plan.kernel_rate * options.rates)
     if options.px:
         plan = replace(plan, sizes=((0.0, options.px),))
-    with in_one_line():
+    with in_one_line(), run_record.held(options.folder):
         data = stills.load()
         train(data, still_split.load_split(data), plan, options.folder, shards, options.start)
 

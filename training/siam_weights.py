@@ -38,7 +38,7 @@ from networks.siam import Siam
 from networks.siam_config import SiamConfig, siam_config
 from smile.card import Card
 from smile.tensors import SIAM_GRAPHS
-from training import epochs, model_card, precision, siam_stills, still_split, train, weights, weights_plan
+from training import epochs, model_card, precision, run_record, siam_stills, still_split, train, weights, weights_plan
 from training.ending import in_one_line
 from training.module import LossNotFinite
 from training.release_parts import (
@@ -253,7 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first = weights.of_options(options)
         if options.shipped:
             take_shipped_siam(options.shipped, first.out / FOLDER)
-        report = SiamWeights(first, OPTIMISATION).run()
+        with run_record.held(first.out):
+            report = SiamWeights(first, OPTIMISATION).run()
     print(model_card.as_json({name: report[name] for name in ("shipped", "minus_first_network")}))
     print(f"to release:  put the folders of {options.out / FOLDER}/model_repository beside those in model_repository/")
 

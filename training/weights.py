@@ -41,6 +41,7 @@ from training import (
     calibrate,
     model_card,
     parallel,
+    run_record,
     simulated_features,
     still_split,
     stills,
@@ -259,7 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with in_one_line(*Failure):
         if not (options.backbone or options.shipped):
             finish_backbone(BACKBONE)
-        repository = of_options(options).run()
+        run = of_options(options)
+        with run_record.held(run.out):
+            repository = run.run()
     print((options.out / "MODEL_CARD.md").read_text())
     print(f"to try them: SMILE_MODEL_REPOSITORY={repository} make serve")
     print("to release:  put its folders in the place of those in model_repository/")

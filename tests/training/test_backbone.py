@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -12,7 +14,7 @@ from torch.nn.functional import cosine_similarity
 
 from networks import checkpoint
 from networks.backbone import Backbone
-from training import backbone, muon, precision, still_average, still_batches, still_head, stills
+from training import ROOT, backbone, muon, precision, run_record, still_average, still_batches, still_head, stills
 from training.backbone_plan import Plan
 from training.backbone_run import Run
 from training.release_parts import LICENCE, licence_of
@@ -337,3 +339,12 @@ def test_a_release_that_an_interruption_prevented_is_made_later(data: stills.Sti
     written = path.stat().st_mtime_ns
     backbone.train(data, PARTS, TINY, tmp_path)
     assert path.stat().st_mtime_ns == written
+
+
+def test_a_run_of_a_backbone_is_not_trained_beside(tmp_path: Path) -> None:
+    """Two would write one state by turns: the second command ends with one line."""
+    command = [sys.executable, "-m", "training.backbone", "--folder", str(tmp_path)]
+    with run_record.held(tmp_path):
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1] == f"error: another process trains the run in {tmp_path}"
