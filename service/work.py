@@ -98,6 +98,8 @@ async def _options(
     for name in asked:
         check_offered(service.settings, name, "traits")
     chosen = network_field or network or "fdin"
+    if chosen == "siam" and "age" not in asked:
+        raise invalid("traits: siam answers age alone; choose network=both, or leave traits out")
     if chosen == "both":
         await both_models(service.backend)
     elif chosen == "siam":

@@ -20,6 +20,7 @@ FILM_SUFFIXES = (".mp4", ".webm")
 
 async def predict(asked: argparse.Namespace) -> Exit:
     """Answer the clips that are asked for. Raises Usage, Unavailable, Unwritable."""
+    _check_siam(asked)
     _check_pictures(asked)
     sources = clips.find(asked.clips)
     figures = batch.pictures(asked.figure, FIGURE_SUFFIXES, sources)
@@ -52,6 +53,16 @@ async def predict(asked: argparse.Namespace) -> Exit:
 def _say_skipped(skipped: int, total: int, *, drawing: bool) -> None:
     hint = ". For figures and films of them choose another --out" if drawing else ""
     sys.stderr.write(f"smile: {skipped} of {total} clips have rows already and are skipped{hint}\n")
+
+
+def _check_siam(asked: argparse.Namespace) -> None:
+    """Raises Usage where SIAM alone is asked for what it does not answer."""
+    if asked.network != "siam":
+        return
+    if asked.traits and "age" not in asked.traits:
+        raise Usage("siam answers age alone: add --network both, or leave --traits out")
+    if asked.explain:
+        raise Usage("--explain measures regions and pairs, which siam has none of: add --network both, or leave it out")
 
 
 def _check_pictures(asked: argparse.Namespace) -> None:

@@ -145,6 +145,11 @@ class Form:
     header: str
 
 
+def _unix(line: bytes) -> str:
+    """As it was written, where an editor put Windows line ends."""
+    return line.decode().replace("\r\n", "\n")
+
+
 FORMS = {".csv": Form(csv_line, _csv_rows, HEADER), ".jsonl": Form(json_line, _json_rows, "")}
 
 
@@ -178,7 +183,7 @@ class ResultsFile:
             self._append(self._form.header)
             return {}
         with open(self._file.fileno(), "rb", closefd=False) as lines:
-            done = dict(self._form.rows(line.decode() for line in lines if line.endswith(b"\n")))
+            done = dict(self._form.rows(_unix(line) for line in lines if line.endswith(b"\n")))
         if not whole:
             raise ValueError("not one whole row")
         self._file.truncate(whole)  # half a row of a run that was killed

@@ -179,6 +179,8 @@ def _environment() -> dict[str, str]:
         ([str(DEMO), "--figure", "figure.gif"], Exit.USAGE, ".png or .svg"),
         ([str(DEMO.parent), "--film", str(DEMO.parent / "films")], Exit.USAGE, "take films for clips"),
         ([str(DEMO), "--network", "siam", "--film", "a.mp4"], Exit.USAGE, "shows relations"),
+        ([str(DEMO), "--network", "siam", "--traits", "gender"], Exit.USAGE, "age alone"),
+        ([str(DEMO), "--network", "siam", "--explain"], Exit.USAGE, "measures regions"),
         ([str(DEMO), "--kind", "matrix"], Exit.USAGE, "add --figure"),
         ([str(DEMO), "--kind", "attention", "--figure", "a.png"], Exit.USAGE, "not drawn of network=fdin"),
         ([str(DEMO), "--url", "127.0.0.1:80"], Exit.USAGE, "not a URL"),
@@ -249,6 +251,17 @@ def test_one_writer_and_no_foreign_file(tmp_path: Path) -> None:
         with pytest.raises(Usage, match="something else"):
             results.ResultsFile(tmp_path / name)
         assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", results.FORMS)
+def test_results_with_windows_line_ends_are_gone_on_with(suffix: str, tmp_path: Path) -> None:
+    """As an editor or a spreadsheet leaves them."""
+    path = tmp_path / f"results{suffix}"
+    with results.ResultsFile(path) as file:
+        file.write(results.Result("first.mp4", "0" * 64, None, Refused("no_face", "No face was seen.")))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with results.ResultsFile(path) as file:
+        assert file.done == {"first.mp4": True}
 
 
 @pytest.mark.parametrize("suffix", results.FORMS)

@@ -78,6 +78,13 @@ def test_mirrored_clips_and_frames_that_stand_for_several_instants(client: httpx
     assert np.abs(same - seen).mean() < np.abs(other - seen).mean() / 2
 
 
+def test_siam_alone_is_not_asked_for_the_gender(client: httpx.Client, demo: bytes) -> None:
+    """It would answer something else than what was asked for."""
+    refused = post(client, demo, network="siam", traits="gender")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
+    assert post(client, demo, network="siam", traits="age").status_code == 200
+
+
 def test_a_repository_without_it_says_so(gateway: Serve, model_repository: Path, demo: bytes) -> None:
     """The first network is served; asking for the other is refused before the clip is read."""
     client = gateway(model_repository=model_repository)
