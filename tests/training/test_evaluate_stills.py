@@ -60,8 +60,11 @@ def test_a_report_counts_every_still_in_each_kind_of_slice(stills_of_four: still
     rows = np.arange(4)
     found = evaluate_stills.still_answers(fold(network, "test"), network.head.eval(), stills_of_four.centre(rows))
     report = evaluate_stills.evaluate(found, stills_of_four, rows)
-    for name in ("clean", "clean_with_mirror", *CORRUPTIONS):
+    for name in ("clean", "mirrored", "clean_with_mirror", *CORRUPTIONS):
         assert report[name]["n"] == 4
+        assert report[name]["moved"] == pytest.approx(np.abs(found[name][0] - found["clean"][0]).mean(), abs=1e-3)
+    assert report["clean"]["moved"] == 0 < report["mirrored"]["moved"]
+    assert report["clean_with_mirror"]["moved"] == pytest.approx(report["mirrored"]["moved"] / 2, abs=2e-3)
     for kind in ("decade", "gender", "race_label", "date"):
         assert sum(part["n"] for part in report["slices"][kind].values()) == 4
     assert report["slices"]["decade"]["90+"]["n"] == 2
