@@ -16,6 +16,7 @@ import uvicorn
 
 from benchmarks.clips import DEMO
 from service.app import create_app
+from service.connection import BoundedHttp
 
 ROUND = 100
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("requests", nargs="?", type=int, default=400)
     requests = parser.parse_args().requests
-    server = uvicorn.Server(uvicorn.Config(create_app(), port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(), port=0, http=BoundedHttp, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -50,6 +50,7 @@ def _serve(asked: argparse.Namespace) -> Exit:
 
     from service import logs
     from service.app import create_app
+    from service.connection import BoundedHttp
 
     serving = settings()
     logs.configure(serving.log_level)
@@ -64,6 +65,7 @@ def _serve(asked: argparse.Namespace) -> Exit:
         app,
         host=asked.host,
         port=asked.port,
+        http=BoundedHttp,
         log_config=None,
         timeout_graceful_shutdown=int(serving.deadline_s),
     )

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.app import create_app
+from service.connection import BoundedHttp
 from service.settings import Settings
 from tests.service.browser import Browser, browser
 from tests.service.triton_server import TritonServer
@@ -35,6 +36,7 @@ def serve(
     config = uvicorn.Config(
         between(create_app(settings)),
         port=0,
+        http=BoundedHttp,
         root_path=root_path,
         log_config=None,
         lifespan="on",

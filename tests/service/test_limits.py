@@ -97,6 +97,28 @@ def test_refused_client_cannot_linger(gateway: Serve, monkeypatch: pytest.Monkey
                 time.sleep(0.01)
 
 
+@pytest.mark.parametrize("before", ["X-A: ", "Transfer-Encoding: chunked\r\n\r\n0\r\nX-A: "], ids=["header", "trailer"])
+def test_headers_without_an_end_are_refused(client: httpx.Client, before: str) -> None:
+    """Little of them is kept, however long they go on."""
+    url = urlsplit(str(client.base_url))
+    with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+        connection.sendall(f"POST /nowhere HTTP/1.1\r\nHost: a\r\n{before}".encode())
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(300):
+                connection.sendall(b"a" * 65_536)
+
+
+def test_many_small_chunks_are_no_headers(client: httpx.Client) -> None:
+    """What frames them may be more than what headers may have."""
+    body = HEAD + b"no video" * 4000 + f"\r\n--{BOUNDARY}--\r\n".encode()
+    chunked = client.post(
+        "/predict",
+        content=(body[at : at + 1] for at in range(len(body))),
+        headers={"content-type": f"multipart/form-data; boundary={BOUNDARY}"},
+    )
+    assert chunked.json()["code"] == "unreadable_video"
+
+
 def test_silent_client_is_let_go(gateway: Serve) -> None:
     """A client that stops in the middle of its upload gets a timeout."""
     with _start_upload(gateway(upload_pause_s=0.3), "Content-Length: 100000") as connection:
