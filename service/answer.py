@@ -25,6 +25,8 @@ LOW_FRAME_RATE_HZ = 12.0
 """Below this the movements of a smile (an onset takes about half a second) are hardly sampled."""
 MOSTLY = 0.9
 """Share of the frames that must show the face for the answer to go without a warning."""
+MISSING_S, MISSING_SHARE = 0.5, 0.1
+"""Pictures that end before the header says, by more than both, were cut off; what is less is rounded in headers."""
 NOTICE = (
     "Estimates from appearance and motion, wrong for some people more than for others. Not for decisions about anyone. "
     "Importances are weights inside the network, not proof of what decided."
@@ -241,6 +243,15 @@ def _warnings(reading: Seen) -> Iterator[tuple[str, str]]:
         yield (
             "damaged_packets",
             f"{decoding.packets_damaged} packets of the file could not be decoded and were skipped.",
+        )
+    declared_s = reading.video.declared_duration_s or 0.0
+    if not decoding.timestamps_repaired and declared_s - decoding.duration_s > max(
+        MISSING_S, MISSING_SHARE * declared_s
+    ):
+        yield (
+            "ends_early",
+            f"The pictures end after {decoding.duration_s:.1f} s of {declared_s:.1f} s that the file claims: "
+            "it was cut off, or its sound goes on.",
         )
     if reading.frame_rate_hz < reading.model.card.frame_rate_hz:
         yield (

@@ -21,6 +21,7 @@ export const WARNINGS = {
   low_frame_rate: ["The clip has few frames a second.", "A smile takes half a second to rise. Record with 25 frames a second or more."],
   timestamps_repaired: ["Some frames had no usable time.", "Even spacing was assumed. If the speed looks wrong, send the original recording."],
   damaged_packets: ["Parts of the file are damaged.", "They were skipped. Send the original recording, if you have it."],
+  ends_early: ["The clip ends early.", "The file says that it is longer. It was cut off on the way, or only its sound goes on. Send the original recording, if you have it."],
   thinned: ["The clip is long.", "It was read at fewer instants a second. Cut it to the smile: three to ten seconds are best."],
 };
 

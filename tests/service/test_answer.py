@@ -52,6 +52,7 @@ WEAK: dict[str, dict[str, Any]] = {
     "low_frame_rate": {"decoding": replace(GOOD.decoding, source_rate_hz=11.9)},
     "timestamps_repaired": {"decoding": replace(GOOD.decoding, timestamps_repaired=1)},
     "damaged_packets": {"decoding": replace(GOOD.decoding, packets_damaged=1)},
+    "ends_early": {"decoding": replace(GOOD.decoding, duration_s=1.4)},
     "thinned": {"frame_rate_hz": 12.5},
 }
 
@@ -66,7 +67,8 @@ def test_a_good_clip_goes_without_a_warning() -> None:
     """Also one that just lacks what a warning needs."""
     assert said(GOOD)["clip"]["warnings"] == []
     nearly = replace(FACES, instants_with_face=90, instants_large_pose=9, instants_cut=9)
-    assert said(replace(GOOD, faces=nearly))["clip"]["warnings"] == []
+    ending = replace(GOOD.decoding, duration_s=1.51)
+    assert said(replace(GOOD, faces=nearly, decoding=ending))["clip"]["warnings"] == []
 
 
 @pytest.mark.parametrize("code", WEAK)

@@ -32,6 +32,11 @@ def _face_in_five_of_a_hundred() -> bytes:
     return clips.clip_bytes(clips.astronaut_frames(5) + [clips.flat((90, 90, 90), (320, 320))] * 95)
 
 
+def _half_of_an_mkv() -> bytes:
+    whole = clips.clip_bytes(clips.astronaut_frames(50), "matroska")
+    return whole[: len(whole) // 2]
+
+
 def _no_face() -> bytes:
     return clips.clip_bytes([clips.flat((90, 90, 90), (320, 320))] * 30)
 
@@ -75,6 +80,7 @@ ANSWERED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a face that goes away": (lambda: _away_for(8), "face_lost"),
     "a face without its forehead": (lambda: clips.clip_bytes([f[96:] for f in clips.astronaut_frames(25)]), "face_cut"),
     "two faces": (lambda: _beside(1, 1 / 2), "several_faces"),
+    "the first half of an MKV": (_half_of_an_mkv, "ends_early"),
     "empty packets": (lambda: clips.empty_packets(30, (320, 320)), "damaged_packets"),
 }
 
