@@ -233,7 +233,11 @@ def _warnings(reading: Seen) -> Iterator[tuple[str, str]]:
     if faces.instants_cut > (1 - MOSTLY) * faces.instants_seen:
         yield "face_cut", "The face reaches beyond the picture; the rest of it was guessed from the edge. Move back."
     if decoding.source_rate_hz < LOW_FRAME_RATE_HZ:
-        yield "low_frame_rate", f"The clip has {decoding.source_rate_hz:.1f} frames a second; 25 or more show a smile."
+        yield (
+            "low_frame_rate",
+            f"The clip has {decoding.source_rate_hz:.1f} frames a second; with fewer than {LOW_FRAME_RATE_HZ:g} the "
+            "movements of a smile are hardly seen. Record with 25.",
+        )
     if decoding.timestamps_repaired:
         yield (
             "timestamps_repaired",

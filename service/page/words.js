@@ -18,7 +18,7 @@ export const WARNINGS = {
   face_hidden: ["The face was hidden for part of the clip.", "Keep hands, hair and other people out of the way, and the face inside the picture."],
   large_pose: ["The head is turned far to the side.", "Look into the camera while you smile."],
   face_cut: ["The face reaches beyond the picture.", "What lies outside was guessed from the edge. Move back, so that all of the head is in view."],
-  low_frame_rate: ["The clip has few frames a second.", "A smile takes half a second to rise. Record with 25 frames a second or more."],
+  low_frame_rate: ["The clip has few frames a second.", "A smile takes half a second to rise, which fewer than 12 a second hardly show. Record with 25."],
   timestamps_repaired: ["Some frames had no usable time.", "Even spacing was assumed. If the speed looks wrong, send the original recording."],
   damaged_packets: ["Parts of the file are damaged.", "They were skipped. Send the original recording, if you have it."],
   ends_early: ["The clip ends early.", "The file says that it is longer. It was cut off on the way, or only its sound goes on. Send the original recording, if you have it."],
