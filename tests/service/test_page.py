@@ -13,7 +13,7 @@ import av
 import httpx
 import pytest
 
-from service import answer, page, problems
+from service import caveats, page, problems
 from tests.service.browser import Browser, in_chromium
 from tests.service.conftest import DEMO, Serve, opened
 
@@ -53,7 +53,7 @@ def test_head_is_answered(client: httpx.Client, path: str) -> None:
 def test_has_words_for_every_code() -> None:
     """Each warning and each refusal of a clip is told in plain words, not by its code."""
     words = (page.FILES / "words.js").read_text()
-    warnings = re.findall(r'"([a-z]+(?:_[a-z]+)*)",', inspect.getsource(answer._warnings))
+    warnings = re.findall(r'"([a-z]+(?:_[a-z]+)*)",', inspect.getsource(caveats))
     refusals = [error.code for error in problems._CLIP_STATUS]
     assert len(warnings) >= 10 and len(refusals) >= 6
     assert [code for code in warnings + refusals if f"  {code}: [" not in words] == []
