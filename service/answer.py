@@ -60,15 +60,22 @@ def _card(model: Model) -> Fields:
 
 
 def prediction(
-    seen: Seen, *, request_id: str, traits: Sequence[schemas.Trait], top: int | None, total_s: float
+    seen: Seen,
+    *,
+    request_id: str,
+    traits: Sequence[schemas.Trait],
+    top: int | None,
+    total_s: float,
+    unknown: Sequence[str] = (),
 ) -> schemas.Prediction:
-    """The answer to one request; `top` is how many relations and attended frames are listed, None for all."""
+    """The answer to one request; `top` is how many relations and attended frames are listed, None for all, `unknown`
+    names the parameters that are warned of."""
     siam = _siam(seen.siam, top) if seen.siam else None
     return schemas.Prediction(
         request_id=request_id,
         **(_first(seen, traits, top, siam) if isinstance(seen, Reading) else {}),
         siam=siam,
-        clip=_clip(seen),
+        clip=_clip(seen, unknown),
         model=siam_answer.identity(seen.model),
         timings_ms=schemas.Timings(
             **{stage: round(seconds * 1000, 1) for stage, seconds in seen.seconds.items()},
@@ -161,7 +168,7 @@ def _relation(relation: Relation) -> Fields:
     }
 
 
-def _clip(reading: Seen) -> schemas.Clip:
+def _clip(reading: Seen, unknown: Sequence[str]) -> schemas.Clip:
     course, faces = reading.course, reading.faces
     return schemas.Clip(
         duration_s=round(reading.decoding.duration_s, 3),
@@ -182,7 +189,7 @@ def _clip(reading: Seen) -> schemas.Clip:
             offset_s=_rounded(course.offset_s),
             amplitude=round(course.amplitude, 3),
         ),
-        warnings=[schemas.Warning(code=code, message=message) for code, message in caveats.of(reading)],
+        warnings=[schemas.Warning(code=code, message=message) for code, message in caveats.of(reading, unknown)],
     )
 
 

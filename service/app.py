@@ -62,6 +62,7 @@ async def predict(request: Request, service: Served, video: Clip, asked: Asked) 
         traits=asked.traits,
         top=None if asked.top == "all" else asked.top,
         total_s=time.perf_counter() - started,
+        unknown=asked.unknown,
     )
 
 

@@ -1,6 +1,6 @@
 """The warnings of an answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from service.reading import Seen
 from smile.sampling import MAX_SAMPLES
@@ -13,8 +13,9 @@ MISSING_S, MISSING_SHARE = 0.5, 0.1
 """Pictures that end before the header says, by more than both, were cut off; what is less is rounded in headers."""
 
 
-def of(reading: Seen) -> Iterator[tuple[str, str]]:
-    """(code, message) of everything that makes the answer less trustworthy than it looks."""
+def of(reading: Seen, unknown: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(code, message) of everything that makes the answer less trustworthy than it looks, or another than was meant;
+    `unknown` are parameters that mean nothing here."""
     faces, decoding = reading.faces, reading.decoding
     if reading.model.card.trained_on is None:
         yield "untrained_model", "These weights were never trained: the numbers show that the path works, nothing else."
@@ -67,3 +68,5 @@ def of(reading: Seen) -> Iterator[tuple[str, str]]:
             "thinned",
             f"The clip is longer than {MAX_SAMPLES} instants: it was read at {reading.frame_rate_hz:g} a second.",
         )
+    if unknown:
+        yield "unknown_parameter", f"Not known here, and ignored: {', '.join(map(repr, unknown))}."

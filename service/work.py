@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, File, Form, Query, Request, UploadFile
@@ -68,7 +69,8 @@ PROBLEMS = problems.documented(
 
 
 class Options(BaseModel):
-    """Parameters of a prediction. Each may stand in the query or in the form; the form wins."""
+    """Parameters of a prediction. Each may stand in the query or in the form; the form wins. `unknown` names the first
+    others that came."""
 
     top: Count = schemas.DEFAULT_TOP
     traits: tuple[schemas.Trait, ...]
@@ -76,9 +78,16 @@ class Options(BaseModel):
     explain: bool = False
     picture: bool = False
     network: schemas.Networks = "fdin"
+    unknown: tuple[str, ...] = ()
+
+
+PARAMETERS = {"video", *Options.model_fields} - {"unknown"}
+NAMED, NAME_LENGTH = 5, 40
+"""How many others are named, and how much of each."""
 
 
 async def _options(
+    request: Request,
     service: Served,
     top: Annotated[Count | None, Query(description=TOP)] = None,
     traits: Annotated[list[str] | None, Query(description=TRAITS)] = None,
@@ -111,7 +120,13 @@ async def _options(
         explain=bool(explain if explain_field is None else explain_field),
         picture=bool(picture if picture_field is None else picture_field),
         network=chosen,
+        unknown=_unknown(request.query_params, await request.form()),
     )
+
+
+def _unknown(*given: Iterable[str]) -> tuple[str, ...]:
+    names = (name[:NAME_LENGTH] for name in dict.fromkeys(chain(*given)) if name not in PARAMETERS)
+    return tuple(islice(names, NAMED))
 
 
 def _names(entries: list[str] | None) -> list[str]:

@@ -40,7 +40,8 @@ def _asked(
     film = film_field or film
     if film:
         check_filmed(asked.network)
-    return JobOptions(**asked.model_dump(), film=film)
+    unknown = tuple(name for name in asked.unknown if name != "film")
+    return JobOptions(**asked.model_dump() | {"film": film, "unknown": unknown})
 
 
 @router.post(

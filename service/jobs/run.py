@@ -47,6 +47,7 @@ async def run(
         traits=options.traits,
         top=None if options.top == "all" else options.top,
         total_s=time.perf_counter() - started,
+        unknown=options.unknown,
     )
     outputs: Outputs = {
         "prediction": prediction.model_dump_json().encode(),

@@ -23,6 +23,7 @@ export const WARNINGS = {
   damaged_packets: ["Parts of the file are damaged.", "They were skipped. Send the original recording, if you have it."],
   ends_early: ["The clip ends early.", "The file says that it is longer. It was cut off on the way, or only its sound goes on. Send the original recording, if you have it."],
   thinned: ["The clip is long.", "It was read at fewer instants a second. Cut it to the smile: three to ten seconds are best."],
+  unknown_parameter: ["Part of what was asked is not known here.", "It was ignored. Reload the page: it may be another version than the service."],
 };
 
 // Those that may pass by themselves.

@@ -94,6 +94,14 @@ def test_form_fields_win_over_the_query(client: httpx.Client, demo: bytes) -> No
     assert answer.json()["gender"] is None
 
 
+def test_unknown_parameters_are_said_to_be_ignored(client: httpx.Client, demo: bytes) -> None:
+    """By name, wherever they came, those of other routes too: who misspells one should learn of it."""
+    answer = client.post("/predict?mirored=true&top=1&film=mp4", files={"video": demo}, data={"explian": "true"})
+    (warning,) = answer.json()["clip"]["warnings"]
+    assert warning["code"] == "unknown_parameter"
+    assert warning["message"].endswith(": 'mirored', 'film', 'explian'.")
+
+
 def test_same_clip_same_bytes(client: httpx.Client, demo: bytes) -> None:
     """A clip gets the same bytes alone and among others."""
     alone = _lasting(post(client, demo))

@@ -62,6 +62,14 @@ def test_answer_holds_what_was_asked_for(client: httpx.Client, demo: bytes) -> N
     assert 'filename="smile-effects-gender.png"' in drawn.headers["content-disposition"]
 
 
+def test_answer_warns_of_unknown_parameters(client: httpx.Client, demo: bytes) -> None:
+    """Of those that no job has."""
+    path = submit(client, demo, film="mp4", format="webm").headers["location"]
+    until(client, path, ended)
+    (warning,) = client.get(f"{path}/result").json()["clip"]["warnings"]
+    assert (warning["code"], warning["message"].rpartition(": ")[2]) == ("unknown_parameter", "'format'.")
+
+
 def test_film_is_that_of_film(client: httpx.Client, demo: bytes) -> None:
     """A film that is asked for is made along the way; one that was not is said to be missing."""
     path = submit(client, demo, film="mp4", traits="gender", top=2).headers["location"]
