@@ -102,6 +102,9 @@ async def _options(
     picture_field: Annotated[bool | None, Form(alias="picture", description=PICTURE)] = None,
     network_field: Annotated[schemas.Networks | None, Form(alias="network", description=NETWORK)] = None,
 ) -> Options:
+    form = await request.form()
+    if len(form.getlist("video")) > 1:
+        raise invalid("video: send one clip")
     offered = offered_traits(service.settings)
     asked = _names(traits_field) or _names(traits) or offered
     for name in asked:
@@ -120,7 +123,7 @@ async def _options(
         explain=bool(explain if explain_field is None else explain_field),
         picture=bool(picture if picture_field is None else picture_field),
         network=chosen,
-        unknown=_unknown(request.query_params, await request.form()),
+        unknown=_unknown(request.query_params, form),
     )
 
 

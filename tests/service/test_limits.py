@@ -246,6 +246,14 @@ def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
         assert answer.json()["detail"] == "video: send the clip as a file: with curl, `-F video=@clip.mp4`"
 
 
+@pytest.mark.parametrize("path", ["/predict", "/jobs"])
+def test_two_clips_at_once(client: httpx.Client, demo: bytes, path: str) -> None:
+    """Neither is answered: nobody could say which was meant."""
+    answer = client.post(path, files=[("video", demo), ("video", demo)])
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert answer.json()["detail"] == "video: send one clip"
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
