@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from service import kinds, schemas
 from service.drawing import Drawing
 from service.schemas import FigureFormat, FigureKind
+from service.settings import Settings
 from service.work import PROBLEMS, Asked, Clip, Served, check_offered, invalid, read
 from smile import attention_figure, course_figure, figures, svg
 from smile.regions import REGIONS
@@ -81,8 +82,7 @@ def _look(
 async def figure(
     request: Request, service: Served, video: Clip, asked: Asked, look: Annotated[Look, Depends(_look)]
 ) -> Response:
-    trait = look.trait or asked.traits[0]
-    check_offered(service.settings, trait, "trait")
+    trait = trait_of(service.settings, look.trait or asked.traits[0], asked.network)
     kind = kind_of(look.kind, asked.network)
     reading = await read(
         request,
@@ -94,6 +94,14 @@ async def figure(
         picture=True,
     )
     return await answered(Drawing.of(reading), kind, trait, look)
+
+
+def trait_of(settings: Settings, trait: schemas.Trait, network: schemas.Networks) -> schemas.Trait:
+    """The trait that is drawn. Raises Refusal where it is not offered here, or not of the network."""
+    check_offered(settings, trait, "trait")
+    if network == "siam" and trait != "age":
+        raise invalid("trait: siam answers age alone; choose network=both, or leave trait out")
+    return trait
 
 
 def kind_of(kind: FigureKind | None, network: schemas.Networks) -> FigureKind:

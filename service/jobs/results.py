@@ -9,7 +9,7 @@ from service import figure, film, problems, schemas
 from service.jobs import drawing
 from service.jobs.access import GONE, PATH, Kept, Known
 from service.jobs.base import Record
-from service.work import Served, check_offered
+from service.work import Served
 from smile.svg import ThemeName
 
 FILM_RESPONSE: dict[str, Any] = {
@@ -73,8 +73,7 @@ def _look(
 async def job_figure(
     record: Done, jobs: Kept, service: Served, look: Annotated[figure.Look, Depends(_look)]
 ) -> Response:
-    trait = look.trait or record.trait
-    check_offered(service.settings, trait, "trait")
+    trait = figure.trait_of(service.settings, look.trait or record.trait, record.network)
     kind = figure.kind_of(look.kind, record.network)
     try:
         kept = drawing.unpacked(await jobs.output(record.id, "drawing"))

@@ -50,6 +50,7 @@ def test_both_have_all_figures(client: httpx.Client, demo: bytes) -> None:
     ("route", "params"),
     [
         ("/figure", {"network": "siam", "kind": "relations"}),
+        ("/figure", {"network": "siam", "trait": "gender"}),
         ("/figure", {"kind": "attention"}),
         ("/film", {"network": "siam"}),
     ],

@@ -42,12 +42,14 @@ def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes, network: s
 
 
 def test_what_there_is_not_of_siam(client: httpx.Client, demo: bytes) -> None:
-    """No film, no relations; of the interpreter no attention. Said before the clip is kept, where it can be."""
+    """No film, no relations, no gender; of the interpreter no attention. Said before the clip is kept, where it can
+    be."""
     refused = submit(client, demo, network="siam", film="mp4")
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
-    for network, kind in (("siam", "relations"), ("fdin", "attention")):
+    wrong = (("siam", {"kind": "relations"}), ("siam", {"trait": "gender"}), ("fdin", {"kind": "attention"}))
+    for network, look in wrong:
         path = _done(client, demo, network=network)
-        missing = client.get(f"{path}/figure", params={"kind": kind})
+        missing = client.get(f"{path}/figure", params=look)
         assert (missing.status_code, missing.json()["code"]) == (422, "invalid_parameter")
         assert client.get(f"{path}/figure").content.startswith(b"\x89PNG")
 
