@@ -26,6 +26,7 @@ class Gate:
         self._free = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._mean_s = 1.0
+        self._begun_s: list[float] = []
         self.room = concurrency + queue
         self.inside = 0
 
@@ -35,8 +36,10 @@ class Gate:
 
     @property
     def retry_after_s(self) -> int:
-        """Whole seconds until one more probably gets a place: until the next of those at work is done."""
-        return max(1, math.ceil(self._mean_s / self._concurrency))
+        """Whole seconds until one more probably gets a place: until the next of those at work is done. What has taken
+        longer than others takes as long again."""
+        oldest_s = time.perf_counter() - min(self._begun_s) if self._begun_s else 0.0
+        return max(1, math.ceil(max(self._mean_s, oldest_s) / self._concurrency))
 
     def check(self) -> None:
         """Raise Overloaded where `slot` would."""
@@ -51,7 +54,11 @@ class Gate:
         try:
             async with self._free:
                 started = time.perf_counter()
-                yield
+                self._begun_s.append(started)
+                try:
+                    yield
+                finally:
+                    self._begun_s.remove(started)
                 self._mean_s += 0.2 * (time.perf_counter() - started - self._mean_s)  # of served requests alone
         finally:
             self.inside -= 1

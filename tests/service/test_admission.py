@@ -54,6 +54,21 @@ async def test_time_to_return_follows_the_clips(monkeypatch: pytest.MonkeyPatch)
     assert gate.retry_after_s == 11
 
 
+async def test_time_to_return_knows_the_work_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any has ended, and of what never ends well: it is taken to go on for as long as it has."""
+    clock = SimpleNamespace(now_s=5.0, perf_counter=lambda: clock.now_s)
+    monkeypatch.setattr("service.admission.time", clock)
+    gate = Gate(concurrency=2, queue=8)
+    with pytest.raises(ValueError):
+        async with gate.slot():
+            clock.now_s += 50.0
+            async with gate.slot():
+                clock.now_s += 10.0
+                assert gate.retry_after_s == 30
+            raise ValueError
+    assert gate.retry_after_s == 2
+
+
 async def test_leaving_the_queue() -> None:
     """One who gives up while waiting takes no place."""
     gate = Gate(concurrency=1, queue=1)
