@@ -1,5 +1,6 @@
 """Everything that an operator can set, read from the environment (`SMILE_...`) when the application is created."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Literal
@@ -9,8 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smile.decoding import Limits
 
+log = logging.getLogger(__name__)
+
 BackendName = Literal["inprocess", "triton"]
 
+PREFIX = "SMILE_"
+ELSEWHERE = {"SMILE_STILLS"}
+"""Read by what trains, and no setting."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -36,7 +42,7 @@ def _cpu_quota(cgroup: Path) -> tuple[int, int]:
 class Settings(BaseSettings):
     """One attribute per variable: `max_upload_mb` is `SMILE_MAX_UPLOAD_MB`. An empty one counts as absent."""
 
-    model_config = SettingsConfigDict(env_prefix="SMILE_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     backend: BackendName = "inprocess"
     model_repository: Path = Path(__file__).parent.parent / "model_repository"
@@ -99,3 +105,11 @@ class Settings(BaseSettings):
     def upload_room_bytes(self) -> int:
         """For uploads that arrive, wait or are in work: while some have their places, as many may be on their way."""
         return 2 * (self.concurrency + self.queue) * self.max_upload_bytes
+
+
+def warn_of_unknown() -> None:
+    """Log each variable that is named as a setting and is none, such as a misspelt one."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            log.warning("unknown setting", extra={"variable": name})

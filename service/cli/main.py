@@ -15,6 +15,7 @@ from service.cli.arguments import parser
 from service.cli.exits import Exit, Unavailable, Unwritable, Usage
 from service.cli.opening import opened_predictor, settings
 from service.cli.predict import predict
+from service.settings import warn_of_unknown
 
 _STATUS = {Usage: Exit.USAGE, Unavailable: Exit.UNAVAILABLE, Unwritable: Exit.UNWRITABLE}
 
@@ -54,6 +55,7 @@ def _serve(asked: argparse.Namespace) -> Exit:
 
     serving = settings()
     logs.configure(serving.log_level)
+    warn_of_unknown()
     app = create_app(serving)
 
     class Server(uvicorn.Server):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service.cli.exits import Usage
 from service.cli.predictor import Predictor
-from service.settings import Settings
+from service.settings import Settings, warn_of_unknown
 
 
 def settings() -> Settings:
@@ -36,6 +36,7 @@ async def opened_predictor(url: str | None, parallel: int | None = None) -> Asyn
 
             around.enter_context(terminal_without_libraries())
             logs.configure("WARNING")
+            warn_of_unknown()
             predictor = LocalPredictor(settings(), parallel)
         try:
             yield predictor

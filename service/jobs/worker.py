@@ -25,7 +25,7 @@ from service.jobs.run import failure, run
 from service.pipeline import Pipeline
 from service.problems import Refusal
 from service.schemas import Problem
-from service.settings import Settings
+from service.settings import Settings, warn_of_unknown
 
 log = logging.getLogger(__name__)
 
@@ -149,4 +149,5 @@ async def _worked(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Run one worker until it is stopped. Raises BackendError where the graphs cannot be loaded."""
     logs.configure(settings.log_level)
+    warn_of_unknown()
     asyncio.run(_worked(settings))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, available_cores
+from service.settings import Settings, available_cores, warn_of_unknown
 
 
 def test_cores_follow_the_quota(tmp_path: Path) -> None:
@@ -36,3 +36,12 @@ def test_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in Settings.model_fields:
         monkeypatch.setenv(f"SMILE_{name.upper()}", "")
     assert Settings() == defaults
+
+
+def test_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """By name. Those that mean something, here or to what trains, are not."""
+    monkeypatch.setenv("SMILE_MAX_UPLAOD_MB", "1")
+    for known in ("SMILE_MAX_UPLOAD_MB", "smile_gender", "SMILE_STILLS"):
+        monkeypatch.setenv(known, "1")
+    warn_of_unknown()
+    assert [vars(record)["variable"] for record in caplog.records] == ["SMILE_MAX_UPLAOD_MB"]
