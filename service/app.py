@@ -66,11 +66,13 @@ async def predict(request: Request, service: Served, video: Clip, asked: Asked) 
     )
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live", operation_id="health_live", summary="The process runs")
 async def live() -> schemas.Health:
     return schemas.Health(status="ok")
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get(
     "/health/ready",
     operation_id="health_ready",

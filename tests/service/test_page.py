@@ -42,7 +42,7 @@ def test_strict_policy_and_few_bytes(client: httpx.Client) -> None:
     assert "script-src 'self' 'unsafe-inline'" in client.get("/docs").headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/", "/llms.txt", "/page/style.css"])
+@pytest.mark.parametrize("path", ["/", "/llms.txt", "/page/style.css", "/health/live", "/health/ready"])
 def test_head_is_answered(client: httpx.Client, path: str) -> None:
     """Monitors and link checkers ask by HEAD."""
     answer = client.head(path)
