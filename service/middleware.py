@@ -28,6 +28,8 @@ LINGER_S = 2.0
 """Longest time for which what follows a refusal is read."""
 PROBES = "/health/"
 """Routes that orchestrators ask every few seconds: their lines are for debugging."""
+FOLDERS = ("/page/", "/static-offline-docs/")
+"""Of files, which have no routes of their own."""
 UNMATCHED = "unmatched"
 """Stands in logs and metrics for whatever path and method a client made up."""
 
@@ -52,6 +54,7 @@ class RequestScope:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        path = path_of(scope)  # mounted folders are taken off it by whoever answers
         started = time.perf_counter()
         status, code = 0, ""
 
@@ -76,7 +79,7 @@ class RequestScope:
             await answer(scope, receive, sending)
         finally:
             seconds = time.perf_counter() - started
-            route = self._route(scope)
+            route = str(getattr(scope.get("route"), "path", self._unrouted(path)))
             self._metrics.request(scope["method"] if route != UNMATCHED else UNMATCHED, route, status, code, seconds)
             log.log(
                 logging.DEBUG if route.startswith(PROBES) else logging.INFO,
@@ -91,11 +94,11 @@ class RequestScope:
                 },
             )
 
-    def _route(self, scope: Scope) -> str:
-        """Template of the path, known too where an upload was refused before it came to the routes."""
-        path = path_of(scope)
-        unrouted = path if path in self._uploads else UNMATCHED
-        return str(getattr(scope.get("route"), "path", unrouted))
+    def _unrouted(self, path: str) -> str:
+        """Template of a path without a route, or of one where an upload was refused before it came to the routes."""
+        if path in self._uploads or path == "/openapi.json":
+            return path
+        return next((f"{folder}{{file}}" for folder in FOLDERS if path.startswith(folder)), UNMATCHED)
 
 
 class LingeringClose:

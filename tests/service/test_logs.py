@@ -45,6 +45,20 @@ def test_what_came_of_a_job_is_counted_by_its_whole_route(client: httpx.Client, 
     assert f'route="/jobs/{{job_id}}/{output}",status="404"' in client.get("/metrics").text
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/openapi.json", "/openapi.json"),
+        ("/page/style.css", "/page/{file}"),
+        ("/static-offline-docs/swagger-ui.css", "/static-offline-docs/{file}"),
+    ],
+)
+def test_files_are_counted_by_their_folder(client: httpx.Client, path: str, route: str) -> None:
+    """Only what there is not is unmatched."""
+    client.head(path)
+    assert f'{{code="",method="HEAD",route="{route}",status="200"}}' in client.get("/metrics").text
+
+
 @pytest.mark.parametrize("path", UPLOADS)
 def test_early_refusals_are_counted_by_their_route(client: httpx.Client, path: str) -> None:
     """An upload that is refused before it comes to the routes is told by its path all the same."""
