@@ -100,7 +100,7 @@ async def delete(job_id: JobId, jobs: Kept) -> None:
     summary="A job's progress as server-sent events, to its end",
     description="`progress` whenever it has changed; then `done` or `failed`, each with the job as `GET /jobs/{job_id}`"
     " answers it. `gone`, with null: it was deleted. `unavailable`, with null: the queue cannot be reached; events "
-    "go on when it can.",
+    "go on when it can. `stopping`, with null, is the last one where the server stops.",
     response_class=EventSourceResponse,
     responses=problems.documented(GONE),
 )
@@ -118,6 +118,7 @@ async def events(request: Request, record: Known, jobs: Kept) -> AsyncIterator[S
             event, shown = _event(await jobs.record(record.id))
         except problems.Refusal as refusal:
             event, shown = ("gone" if refusal.status_code == HTTPStatus.NOT_FOUND else "unavailable"), None
+    yield ServerSentEvent(event="stopping", raw_data="null")
 
 
 def _event(record: Record) -> tuple[str, Job | None]:

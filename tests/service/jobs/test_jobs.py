@@ -319,7 +319,9 @@ def test_streams_end_when_the_server_is_stopped(long_clip: bytes) -> None:
                 lines = stream.iter_lines()
                 next(lines)
                 server.terminate()
-                assert all(job["state"] != "done" for _, job in followed(lines))
+                *running, last = followed(lines)
+                assert last == ("stopping", None)
+                assert all(job["state"] != "done" for _, job in running)
         server.wait(60)
     finally:
         server.kill()
