@@ -1,6 +1,7 @@
 """Jobs of this process alone: kept in memory, their clips in unnamed files. They end with the process."""
 
 import asyncio
+import logging
 import mmap
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from service.admission import Gate, Overloaded
 from service.backends.base import Backend
 from service.jobs import base
 from service.jobs.access import PATH
-from service.jobs.base import Output, Outputs, Record, Submission
+from service.jobs.base import Output, Outputs, Record, Submission, for_logs
 from service.jobs.run import failure, run
 from service.jobs.schemas import JobState
 from service.metrics import Metrics
@@ -21,6 +22,8 @@ from service.pipeline import Pipeline
 from service.problems import is_disk_full, no_space
 from service.schemas import Problem
 from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class _Entry:
@@ -139,6 +142,7 @@ class InProcessJobs:
         try:
             async with self._gate.slot():
                 entry.state, entry.began = "running", time.perf_counter()
+                log.info("job begun", extra={"job": for_logs(entry.id)})
                 reading, outputs = await run(
                     self._pipeline, clip, entry.options, entry.id, entry.progress, self._deadline_s
                 )
@@ -148,7 +152,9 @@ class InProcessJobs:
         except Exception as error:
             entry.problem = failure(error, entry.id)
             entry.state = "failed"
-        self._metrics.job(entry.problem.code if entry.problem else "")
+        code = entry.problem.code if entry.problem else ""
+        log.info("job ended", extra={"job": for_logs(entry.id), "code": code})
+        self._metrics.job(code)
         entry.ended = time.perf_counter()
         entry.expires_s = time.time() + self._results_s
         asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)

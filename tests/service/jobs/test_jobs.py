@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_bad_clips_fail_as_predict_refuses_them(client: httpx.Client, clip: str)
     result = client.get(f"{path}/result")
     assert (problem["code"], problem["status"]) == (refused.json()["code"], refused.status_code)
     assert (result.json()["code"], result.status_code) == (problem["code"], problem["status"])
+
+
+def test_what_becomes_of_a_job_is_logged(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Two lines, by the beginning of its id, with the code that it failed by."""
+    with caplog.at_level(logging.INFO, "service.jobs.inprocess"):
+        path = submit(client, clips.not_a_video()).headers["location"]
+        until(client, path, ended)
+    told = [vars(record) for record in caplog.records if record.name == "service.jobs.inprocess"]
+    assert [record["message"] for record in told] == ["job begun", "job ended"]
+    assert {record["job"] for record in told} == {path.removeprefix("jobs/")[:8]}
+    assert told[-1]["code"] == "unreadable_video"
 
 
 def test_same_key_same_job(client: httpx.Client, demo: bytes) -> None:
