@@ -101,7 +101,8 @@ class UploadGuard:
             release()
 
     def _check_headers(self, headers: Headers) -> None:
-        if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        media_type, _, _ = headers.get("content-type", "").partition(";")
+        if media_type.strip().lower() != "multipart/form-data":
             raise Refusal(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",

@@ -238,8 +238,9 @@ def test_parameters_out_of_range(client: httpx.Client, demo: bytes, name: str, v
 
 def test_body_that_is_no_form(client: httpx.Client, demo: bytes) -> None:
     """The clip as a bare body, a form without it, and its name in place of it are refused with what to do."""
-    bare = client.post("/predict", content=demo, headers={"content-type": "video/mp4"})
-    assert (bare.status_code, bare.json()["code"]) == (415, "unsupported_media_type")
+    for media_type in ("video/mp4", f"multipart/form-dataX; boundary={BOUNDARY}"):
+        bare = client.post("/predict", content=demo, headers={"content-type": media_type})
+        assert (bare.status_code, bare.json()["code"]) == (415, "unsupported_media_type")
     for without in ({"film": ("a.mp4", demo)}, {"video": (None, "clip.mp4")}):
         answer = client.post("/predict", files=without)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
