@@ -44,7 +44,10 @@ router = APIRouter()
     response_model_exclude_none=False,
     responses=PROBLEMS,
 )
-async def predict(request: Request, service: Served, video: Clip, asked: Asked) -> schemas.Prediction:
+async def predict(
+    request: Request, response: Response, service: Served, video: Clip, asked: Asked
+) -> schemas.Prediction:
+    response.headers.update(figure.NOT_STORED)
     started = time.perf_counter()
     seen = await read(
         request,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service import problems, schemas
+from service.figure import NOT_STORED
 from service.film import check_filmed
 from service.jobs.access import GONE, PATH, JobId, Kept, Known
 from service.jobs.base import JobOptions, Record, Submission
@@ -74,12 +75,14 @@ async def submit(
 ) -> Job:
     submission = await asyncio.to_thread(Submission.of, video.file, asked, idempotency_key)
     record = await jobs.submit(submission)
+    response.headers.update(NOT_STORED)
     response.headers["Location"] = f"{PATH.removeprefix('/')}/{record.id}"  # proxies may have taken off what is before
     return record.shown()
 
 
 @router.get("/{job_id}", operation_id="job", summary="Where a job is", responses=problems.documented(GONE))
-async def job(record: Known) -> Job:
+async def job(record: Known, response: Response) -> Job:
+    response.headers.update(NOT_STORED)
     return record.shown()
 
 

@@ -32,6 +32,7 @@ def test_answers_the_demo_clip(client: httpx.Client, demo: bytes) -> None:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert answer.headers["x-request-id"] == body["request_id"]
+    assert answer.headers["cache-control"] == "no-store"
     for trait in ("age", "gender"):
         assert [pair["rank"] for pair in body[trait]["pairs"]] == [1, 2, 3, 4, 5]
         assert len(body[trait]["triplets"]) == 5

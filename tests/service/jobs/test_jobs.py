@@ -37,6 +37,8 @@ def test_answer_is_that_of_predict(client: httpx.Client, demo: bytes) -> None:
     job = accepted.json()
     assert (accepted.status_code, accepted.headers["location"]) == (202, f"jobs/{job['id']}")
     done = until(client, accepted.headers["location"], ended)
+    assert client.get(accepted.headers["location"]).headers["cache-control"] == "no-store"
+    assert accepted.headers["cache-control"] == "no-store"
     assert (done["state"], done["fraction"], done["remaining_s"], done["attempts"]) == ("done", 1.0, 0.0, 1)
     assert done["frames_per_second"] > 0 and done["expires"] > done["created"]
     assert 'smile_jobs_total{code=""}' in client.get("/metrics").text
