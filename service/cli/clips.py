@@ -91,7 +91,10 @@ def opened(source: Source) -> Iterator[BinaryIO]:
 def _seekable(path: Path | None) -> BinaryIO:
     if path is None:
         return _spooled(sys.stdin.buffer)
-    file = path.open("rb")
+    try:
+        file = path.open("rb")
+    except ValueError as error:  # a NUL, or what no encoding of file names has
+        raise Refused("unreadable_file", "no file can have this name") from error
     if file.seekable():
         return file
     with file:

@@ -39,8 +39,9 @@ async def test_asks_a_gateway(client: httpx.Client, tmp_path: Path) -> None:
         assert answered.structured_content["age"]["region_effects"]
         second = await asking.call_tool("predict", {"path": str(DEMO), "network": "siam"})
         assert second.structured_content["siam"]["age"]["years"] and second.structured_content["age"] is None
-        missing = await asking.call_tool("predict", {"path": str(tmp_path / "none.mp4")})
-        assert missing.is_error and "unreadable_file: " in missing.content[0].text
+        for nowhere in (str(tmp_path / "none.mp4"), "a\0b"):
+            missing = await asking.call_tool("predict", {"path": nowhere})
+            assert missing.is_error and "unreadable_file: " in missing.content[0].text
 
 
 async def test_server_that_was_never_there() -> None:
