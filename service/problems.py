@@ -38,7 +38,7 @@ CLIENT_GONE = 499
 """As nginx counts it; nobody is there to read it."""
 _HTTP_CODE = {404: "not_found", 405: "method_not_allowed"}
 _WANTED = {
-    "video": "send the clip as a file: with curl, `-F video=@clip.mp4`",
+    "video": "send the clip as a file, by a `filename` (not `filename*` alone): with curl, `-F video=@clip.mp4`",
     "top": "give a whole number above 0, or `all`",
     "traits": "name them, separated by commas",
     "job_id": "give the `id` of a job: 32 hexadecimal digits",
