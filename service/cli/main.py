@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -69,7 +70,7 @@ def _serve(asked: argparse.Namespace) -> Exit:
         port=asked.port,
         http=BoundedHttp,
         log_config=None,
-        timeout_graceful_shutdown=int(serving.deadline_s),
+        timeout_graceful_shutdown=math.ceil(serving.deadline_s),
     )
     Server(config).run()
     return Exit.FINE
