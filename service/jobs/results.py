@@ -1,9 +1,11 @@
 """What came of a job that is done: the answer, its figures, the film."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.datastructures import Headers
 
 from service import figure, film, problems, schemas
 from service.jobs import drawing
@@ -16,6 +18,7 @@ FILM_RESPONSE: dict[str, Any] = {
     "description": "The film.",
     "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in film.MEDIA_TYPES.values()},
 }
+_ONE_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 NOT_DONE = {
     **GONE,
     409: "`job_unfinished`, with Retry-After",
@@ -88,13 +91,37 @@ async def job_figure(
     operation_id="job_film",
     summary="The film of a job that is done, where it was asked for",
     response_class=Response,
-    responses={200: FILM_RESPONSE, **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_film`: not asked for"})},
+    responses={
+        200: FILM_RESPONSE,
+        206: {**FILM_RESPONSE, "description": "The one range of its bytes that was asked for."},
+        **problems.documented({**NOT_DONE, 404: f"{GONE[404]}; `no_film`: not asked for"}),
+    },
 )
-async def job_film(record: Done, jobs: Kept) -> Response:
+async def job_film(request: Request, record: Done, jobs: Kept) -> Response:
     if record.film is None:
         raise problems.Refusal(HTTPStatus.NOT_FOUND, "no_film", "No film was asked for with this job: add `film=mp4`.")
+    whole = await jobs.output(record.id, "film")
+    part = _range(request.headers, len(whole))
     return Response(
-        await jobs.output(record.id, "film"),
+        whole[part.start : part.stop] if part else whole,
+        HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK,
         media_type=film.MEDIA_TYPES[record.film],
-        headers={"Content-Disposition": f'inline; filename="smile-film.{record.film}"', **figure.NOT_STORED},
+        headers={
+            "Content-Disposition": f'inline; filename="smile-film.{record.film}"',
+            "Accept-Ranges": "bytes",
+            **({"Content-Range": f"bytes {part.start}-{part.stop - 1}/{len(whole)}"} if part else {}),
+            **figure.NOT_STORED,
+        },
     )
+
+
+def _range(headers: Headers, size: int) -> range | None:
+    """The bytes that are asked for, as Safari asks before it plays anything; None for all of them: also where several
+    ranges are asked for, one beyond the end, or one of a version, which are not told apart here."""
+    asked = _ONE_RANGE.fullmatch(headers.get("range", ""))
+    if asked is None or "if-range" in headers:
+        return None
+    first, last, from_end = asked.groups()
+    if from_end:
+        return range(max(0, size - int(from_end)), size) or None
+    return range(int(first), min(int(last) + 1, size) if last else size) or None

@@ -74,7 +74,8 @@ def test_answer_warns_of_unknown_parameters(client: httpx.Client, demo: bytes) -
 
 
 def test_film_is_that_of_film(client: httpx.Client, demo: bytes) -> None:
-    """A film that is asked for is made along the way; one that was not is said to be missing."""
+    """A film that is asked for is made along the way, and given in parts too; one that was not is said to be
+    missing."""
     path = submit(client, demo, film="mp4", traits="gender", top=2).headers["location"]
     without = submit(client, demo).headers["location"]
     assert until(client, path, ended)["film"] == "mp4"
@@ -82,6 +83,13 @@ def test_film_is_that_of_film(client: httpx.Client, demo: bytes) -> None:
     direct = client.post("/film", files={"video": ("clip.mp4", demo)}, params={"traits": "gender", "top": 2})
     assert film.headers["content-type"] == direct.headers["content-type"] == "video/mp4"
     assert _pictures(film.content) == _pictures(direct.content) > 0
+    size = len(film.content)
+    for asked, first, end in (("0-1", 0, 2), ("5-", 5, size), ("-7", size - 7, size), (f"3-{size}", 3, size)):
+        part = client.get(f"{path}/film", headers={"range": f"bytes={asked}"})
+        assert (part.status_code, part.content) == (206, film.content[first:end])
+        assert part.headers["content-range"] == f"bytes {first}-{end - 1}/{size}"
+    for asked in (f"{size}-", "2-1", "-0", "0-1,3-4"):
+        assert client.get(f"{path}/film", headers={"range": f"bytes={asked}"}).content == film.content
     until(client, without, ended)
     missing = client.get(f"{without}/film")
     assert (missing.status_code, missing.json()["code"]) == (404, "no_film")
