@@ -15,6 +15,8 @@ MAX_READ_FAILURES = 16
 """Consecutive errors of the demuxer after which the rest of a file is given up."""
 MAX_SIDE_PX = 16_384
 """mediapipe ends the process where a side has 32,767 pixels or more."""
+RECORDS_PER_FRAME, RECORDS_PER_S = 4, 5000
+"""Of an index, allowed for each frame and for each second of sound and all else: 16 tracks of plain sound fit."""
 MAX_PAUSE_S = 10.0
 """A later timestamp than this after the last is a jump: of two recordings that were joined, or of a broken clock."""
 LEAST_STEP_S = 1e-3
@@ -50,6 +52,14 @@ class Limits:
     def check_frames(self, count: int) -> None:
         if count > self.max_frames:
             raise VideoTooLong(f"The clip has more than {self.max_frames} frames. Cut it down to the smile.")
+
+    def check_records(self, count: int) -> None:
+        """Of the index of a file."""
+        if count > RECORDS_PER_FRAME * self.max_frames + RECORDS_PER_S * self.max_duration_s:
+            raise VideoTooLong(
+                f"The header speaks of {count} frames and pieces of sound, more than {self.max_duration_s:g} s have. "
+                "Cut it down to the smile."
+            )
 
 
 DEFAULT_LIMITS = Limits()

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from smile.boxes import check_claims
 from smile.colour import Converter, is_hdr, working_size
 from smile.container import (
     READABLE,
@@ -155,6 +156,7 @@ class Video:
 
     def _check_header(self, file: BinaryIO) -> None:
         """Refuse by the header alone, before any decoder exists."""
+        check_claims(file, self._limits)
         with open_container(file, {"codec_whitelist": "none"}) as header:
             stream = picture_stream(header)
             self._limits.check_pixels(stream.width, stream.height)
