@@ -19,8 +19,10 @@ RECORDS_PER_FRAME, RECORDS_PER_S = 4, 5000
 """Of an index, allowed for each frame and for each second of sound and all else: 16 tracks of plain sound fit."""
 MAX_PAUSE_S = 10.0
 """A later timestamp than this after the last is a jump: of two recordings that were joined, or of a broken clock."""
+MAX_LAG_S = 0.1
+"""A frame whose timestamp lies further than this behind the time given to the one before has no place there."""
 LEAST_STEP_S = 1e-3
-"""From one frame to the next, where the first of them was given a time of its own."""
+"""From one frame to the next, where the timestamp of the second lies behind the time given to the first."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class DecodeReport:
     Attributes:
         frames_decoded: frames that came out of the decoder.
         packets_damaged: empty packets and packets that the decoder rejected.
-        timestamps_repaired: frames whose timestamp was missing, not later than those before, or a jump.
+        timestamps_repaired: frames whose timestamp was missing, not later than those before, or a jump; those that
+            only wait LEAST_STEP_S for the one before are not among them.
         duration_s: presentation time of the last frame plus one mean interval.
         source_rate_hz: measured mean rate.
         last_instant: last instant of the grid that was reached; -1 before the first. `smile.sampling.is_kept` says
@@ -96,8 +99,7 @@ def timed_frames(
         report: kept up to date.
 
     Returns:
-        (presentation time in seconds, frame), the first at 0, strictly increasing. A frame without a usable timestamp
-        comes the nominal interval after the one before.
+        (presentation time in seconds, frame), the first at 0, strictly increasing: see `Clock`.
     """
     nominal_s = nominal_interval(stream)
     time_base = stream.time_base or Fraction(1, av.time_base)
@@ -117,6 +119,9 @@ def timed_frames(
 class Clock:
     """Times that increase, from timestamps of which some are missing, repeated or wrong.
 
+    A frame without a usable timestamp comes the nominal interval after the one before. Two in a row that lie behind
+    others, but go on one from the other, are of a recording that was joined, and follow its clock.
+
     Attributes:
         repaired: frames whose own timestamp was of no use.
     """
@@ -125,25 +130,34 @@ class Clock:
         self.repaired = 0
         self._nominal_s = nominal_s
         self._stamp_s: float | None = None
+        self._unused_s: float | None = None
         self._start_s = 0.0
         self._time_s = -nominal_s
 
     def time_of(self, stamp_s: float | None) -> float:
         """Seconds since the first frame at which the next one is shown."""
         expected_s = self._time_s + self._nominal_s
-        is_usable = stamp_s is not None and (self._stamp_s is None or stamp_s > self._stamp_s)
-        self.repaired += not is_usable
-        if stamp_s is None or not is_usable:
-            self._time_s = expected_s
+        if stamp_s is None or not self._is_usable(stamp_s):
+            self.repaired += 1
+            self._unused_s, self._time_s = stamp_s, expected_s
             return expected_s
         if self._stamp_s is None:
             self._start_s = stamp_s - expected_s
-        elif stamp_s - self._start_s - self._time_s > MAX_PAUSE_S:
+        elif not -MAX_LAG_S <= stamp_s - self._start_s - self._time_s <= MAX_PAUSE_S:
             self._start_s = stamp_s - expected_s
             self.repaired += 1
-        self._stamp_s = stamp_s
+        self._stamp_s, self._unused_s = stamp_s, None
         self._time_s = max(stamp_s - self._start_s, self._time_s + LEAST_STEP_S)
         return self._time_s
+
+    def _is_usable(self, stamp_s: float) -> bool:
+        """Whether it is later than the last one in use, or than one behind that, from which time goes on then."""
+        if self._stamp_s is None or stamp_s > self._stamp_s:
+            return True
+        if self._unused_s is None or not 0 < stamp_s - self._unused_s <= MAX_PAUSE_S:
+            return False
+        self._start_s = self._unused_s - self._time_s
+        return True
 
 
 def _decoded(

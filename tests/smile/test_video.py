@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smile.decoding import MAX_PAUSE_S, Clock
+from smile.decoding import LEAST_STEP_S, MAX_PAUSE_S, Clock
 from smile.errors import FrameTooLarge, UnreadableVideo, VideoTooLong
 from smile.sampling import MAX_SAMPLES, is_kept, stride_at
 from smile.video import Limits, Video, resample
@@ -98,11 +98,14 @@ stamps = st.lists(st.none() | st.integers(-20, 1500).map(lambda tick: tick / 25)
 
 @given(stamps=stamps)
 def test_times_increase_whatever_the_timestamps(stamps):
-    """The first is 0; a frame comes no later than the longest pause after the one before."""
+    """The first is 0; a frame comes no later than the longest pause after the one before, and no more than three in a
+    row at once after it."""
     clock = Clock(0.04)
     times = [clock.time_of(stamp) for stamp in stamps]
     assert times[:1] in ([], [0.0])
-    assert all(0 < step <= MAX_PAUSE_S + 1e-9 for step in np.diff(times))
+    steps = np.diff(times)
+    assert all(0 < step <= MAX_PAUSE_S + 1e-9 for step in steps)
+    assert all(sum(steps[k : k + 4]) > 0.02 for k in range(len(steps) - 3))
     assert clock.repaired >= stamps.count(None)
 
 
@@ -113,14 +116,39 @@ def test_good_timestamps_are_kept(start, steps):
     assert clock.repaired == 0
 
 
+recording = st.tuples(st.integers(0, 500), st.lists(st.integers(1, 249), min_size=3, max_size=20))
+
+
+@given(first=recording, second=recording)
+def test_a_second_recording_keeps_its_own_steps(first, second):
+    """Wherever its clock begins; only the frames where the two meet may be shown at other times."""
+    clock = Clock(0.04)
+    ticks = [np.cumsum([start, *steps]) for start, steps in (first, second)]
+    times = [clock.time_of(tick / 25) for tick in np.concatenate(ticks)]
+    assert np.diff(times[: len(ticks[0])]) == pytest.approx(np.diff(ticks[0]) / 25)
+    assert np.diff(times[len(ticks[0]) + 1 :]) == pytest.approx(np.diff(ticks[1])[1:] / 25, abs=LEAST_STEP_S)
+    assert clock.repaired <= 2
+
+
+@pytest.mark.parametrize("counts", [(25, 75), (75, 25), (40, 40)])
+def test_joined_transport_streams_are_shown_to_their_ends(counts):
+    """The clock of the second starts again: none of its frames is passed over."""
+    data = b"".join(clips.clip_bytes(clips.numbered(count), container="mpegts") for count in counts)
+    pictures, _, report = read(data)
+    assert report.timestamps_repaired == 1 and report.duration_s == pytest.approx(sum(counts) / 25, abs=0.01)
+    assert sorted(pictures) == list(range(sum(counts)))
+
+
 @pytest.mark.parametrize(
     ("ticks", "repaired", "end_s"),
     [
         ([*range(30), 29, *range(30, 60)], 1, 2.4),
         ([*range(30), *range(1530, 1560)], 1, 2.4),
-        ([*range(30), 280, *range(31, 60)], 30, 2.4),
+        ([*range(30), 280, *range(31, 60)], 2, 2.4),
+        ([*range(30), 5, *range(31, 60)], 1, 2.4),
+        ([*range(30), *[29] * 20, *range(30, 60)], 21, 3.2),
     ],
-    ids=["one frame more", "joined recordings", "one stamp ahead"],
+    ids=["one frame more", "joined recordings", "one stamp ahead", "one stamp behind", "a clock that stood"],
 )
 def test_one_bad_timestamp_costs_little(ticks, repaired, end_s):
     """The frames behind it keep their own times, or follow each other at the nominal rate."""
