@@ -2,6 +2,7 @@
 
 ExportError
 ├── InvalidGraph       onnx.checker refuses it
+├── WrongContract      made for another contract, or for another frame rate than its card says
 ├── WrongNames         an input or output is missing, unexpected or out of order
 ├── WrongDtype         another element type than the contract's
 ├── WrongAxes          an axis that should be dynamic is fixed, or the other way round
@@ -31,6 +32,10 @@ class ExportError(Exception):
 
 
 class InvalidGraph(ExportError):
+    pass
+
+
+class WrongContract(ExportError):
     pass
 
 

@@ -1,15 +1,18 @@
 """Another card for graphs that are there."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
+from export.ladder import ExportError, WrongAxes, WrongContract
 from export.recard import recard
 from export.triton import MODEL_FILE
 from service.backends.inprocess import InProcessBackend
-from smile.card import METADATA_CARD, AgeInterval, Card
+from smile.card import METADATA_CARD, METADATA_FINGERPRINT, AgeInterval, Card
 from smile.tensors import GRAPHS, RELATIONS
 
 
@@ -31,4 +34,42 @@ def test_a_repository_without_them_is_named(tmp_path: Path) -> None:
     """Nothing is published."""
     with pytest.raises(FileNotFoundError, match="backbone"):
         recard(tmp_path / "empty", tmp_path / "target", GRAPHS, Card("n", None, "l", 25.0), version=1)
+    assert not (tmp_path / "target").exists()
+
+
+def another_contract(model: onnx.ModelProto) -> None:
+    """As if regions lay elsewhere when it was exported."""
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_FINGERPRINT)
+    entry.value = "0" * 16
+
+
+def no_card(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def another_axis(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "error"), [(another_contract, WrongContract), (no_card, WrongContract), (another_axis, WrongAxes)]
+)
+def test_graphs_of_another_contract_get_no_card(
+    change: Callable[[onnx.ModelProto], None], error: type[ExportError], model_repository: Path, tmp_path: Path
+) -> None:
+    """They would be served as if they kept today's."""
+    shutil.copytree(model_repository, tmp_path / "source")
+    file = tmp_path / "source" / RELATIONS.name / "1" / MODEL_FILE
+    model = onnx.load(file)
+    change(model)
+    onnx.save(model, file)
+    with pytest.raises(error, match=RELATIONS.name):
+        recard(tmp_path / "source", tmp_path / "target", GRAPHS, Card("n", None, "l", 25.0), version=1)
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_card_of_another_frame_rate_is_refused(model_repository: Path, tmp_path: Path) -> None:
+    """Clips would be read at a rate that the weights have never seen."""
+    with pytest.raises(WrongContract, match="trained at 25 Hz, its new card says 50"):
+        recard(model_repository, tmp_path / "target", GRAPHS, Card("n", None, "l", 50.0), version=1)
     assert not (tmp_path / "target").exists()

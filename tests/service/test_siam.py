@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import pytest
 
-from export.recard import recard
+from export.steps import publish_all
+from export.tracing import with_metadata
 from service.settings import Settings
 from smile.card import METADATA_CARD, Card
 from smile.tensors import GRAPHS, SIAM_GRAPHS, SIAM_SEQUENCE, SPATIAL_CELLS, siam_fingerprint
@@ -104,7 +105,12 @@ def test_networks_of_different_frame_rates_are_not_asked_together(
     shipped = Settings().model_repository
     metadata = onnx.load(shipped / SIAM_SEQUENCE.name / "1/model.onnx").metadata_props
     card = Card.from_json({entry.key: entry.value for entry in metadata}[METADATA_CARD])
-    recard(shipped, tmp_path, SIAM_GRAPHS, replace(card, frame_rate_hz=2 * card.frame_rate_hz), version=1)
+    other = replace(card, frame_rate_hz=2 * card.frame_rate_hz)
+    contents = {
+        graph: {"model.onnx": with_metadata(onnx.load(shipped / graph.name / "1/model.onnx"), graph, other)}
+        for graph in SIAM_GRAPHS
+    }
+    publish_all(tmp_path, 1, contents, other)
     client = gateway(model_repository=tmp_path)
     for network in ("fdin", "siam"):
         assert post(client, demo, network=network).status_code == 200
