@@ -4,9 +4,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG_FILE = "config.pbtxt"
+FILES, BEFORE = "files", "before"
+"""In the directory where a version is prepared: its files, and the config that it replaces."""
 
 
 def next_version(repository: Path, models: tuple[str, ...]) -> int:
@@ -28,34 +32,72 @@ def refuse_published(repository: Path, model: str, version: int) -> None:
         raise FileExistsError(f"{repository / model} holds version {newest}: publish a newer one")
 
 
-def publish(repository: Path, model: str, version: int, files: Mapping[str, bytes], config: str) -> Path:
-    """Write the files of a version beside its place, flush them to disk, rename; then replace config.pbtxt likewise.
+@dataclass(frozen=True)
+class Contents:
+    """What is published of a model: the files of its version, by name, and its config.pbtxt."""
+
+    files: Mapping[str, bytes]
+    config: str
+
+
+def publish(repository: Path, version: int, models: Mapping[str, Contents]) -> list[Path]:
+    """Publish a version of each of `models`, of all or of none.
+
+    Everything is written beside its place and flushed to disk; then the versions are renamed, and the configs replaced.
+    After an error everything is as it was before. Only a process that is killed between two renames leaves a part of
+    it, and the next version comes above that.
 
     Returns:
-        the new version directory.
+        the new version directories.
 
     Raises:
         FileExistsError: see `refuse_published`.
     """
-    refuse_published(repository, model, version)
-    folder = repository / model
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / str(version)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=folder))
-    try:
-        for name, content in files.items():
-            _write(temporary / name, content)
-        _flush(temporary)
-        temporary.chmod(0o755)
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    draft = folder / f".{CONFIG_FILE}.{version}"
-    _write(draft, config.encode())
-    draft.replace(folder / CONFIG_FILE)
-    _flush(folder)
-    return target
+    for model in models:
+        refuse_published(repository, model, version)
+    targets = [repository / model / str(version) for model in models]
+    with ExitStack() as leaving, ExitStack() as undo:
+        stages = [_staged(repository / model, version, contents, leaving) for model, contents in models.items()]
+        for stage, target in zip(stages, targets, strict=True):
+            (stage / FILES).rename(target)
+            undo.callback(shutil.rmtree, target, ignore_errors=True)
+        for stage, target in zip(stages, targets, strict=True):
+            config = target.parent / CONFIG_FILE
+            undo.callback(_put_back, stage / BEFORE, config)
+            (stage / CONFIG_FILE).replace(config)
+            _flush(target.parent)
+        undo.pop_all()
+    return targets
+
+
+def _staged(folder: Path, version: int, contents: Contents, leaving: ExitStack) -> Path:
+    """A directory beside the version's place with the version, the new config and the one of before; it goes, and the
+    folder if it is new and stays empty, when `leaving` ends."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        leaving.callback(_remove_empty, folder)
+    stage = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix=f".{version}.", dir=folder)))
+    (stage / FILES).mkdir()
+    (stage / FILES).chmod(0o755)
+    for name, content in contents.files.items():
+        _write(stage / FILES / name, content)
+    _flush(stage / FILES)
+    _write(stage / CONFIG_FILE, contents.config.encode())
+    if (folder / CONFIG_FILE).exists():
+        shutil.copy2(folder / CONFIG_FILE, stage / BEFORE)
+    return stage
+
+
+def _put_back(before: Path, config: Path) -> None:
+    if before.exists():
+        before.replace(config)
+    else:
+        config.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _write(path: Path, content: bytes) -> None:

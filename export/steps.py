@@ -13,7 +13,7 @@ from torch import nn
 
 from export import gate, ladder, parity, precision, triton
 from export.equalise import equalised
-from export.publish import next_version, publish, refuse_published
+from export.publish import Contents, next_version, publish
 from export.release import Release
 from export.tracing import trace
 from smile.card import Card
@@ -133,14 +133,18 @@ def publish_all(
     """Publish the files of each graph with its config.pbtxt; where they are.
 
     Raises:
-        FileExistsError: one of them has this version, or a newer one, and nothing was published.
+        FileExistsError: one of them has this version, or a newer one.
+        OSError: something could not be written. In either case nothing was published.
     """
-    for graph in contents:
-        refuse_published(repository, graph.name, version)
-    directories = []
-    for graph, models in contents.items():
-        files = {name: model.SerializeToString(deterministic=True) for name, model in models.items()}
-        directories.append(publish(repository, graph.name, version, files, triton.config(graph, card)))
-        for name, content in files.items():
-            print(f"published {directories[-1] / name} ({len(content) / 1e6:.2f} MB)")
+    models = {
+        graph.name: Contents(
+            {name: model.SerializeToString(deterministic=True) for name, model in files.items()},
+            triton.config(graph, card),
+        )
+        for graph, files in contents.items()
+    }
+    directories = publish(repository, version, models)
+    for directory, published in zip(directories, models.values(), strict=True):
+        for name, content in published.files.items():
+            print(f"published {directory / name} ({len(content) / 1e6:.2f} MB)")
     return directories
