@@ -51,17 +51,31 @@ class NetworkConfig:
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, not one of {', '.join(allowed)}")
         for field in ("fc1_dropout", "lstm_dropout", "relation_dropout", "estimator_dropout"):
-            if not 0 <= getattr(self, field) < 1:
-                raise ValueError(f"{field} is {getattr(self, field)!r}, not a rate from 0 to below 1")
+            check_rate(field, getattr(self, field))
         if self.memory and self.memory < 3:
             raise ValueError(f"memory is {self.memory}, neither 0 nor at least 3 instants")
-        object.__setattr__(self, "relation", tuple(self.relation))  # JSON gives lists
-        object.__setattr__(self, "estimator", tuple(self.estimator))
-        object.__setattr__(self, "frame_channels", tuple(self.frame_channels))
+        for field in ("fc1", "lstm", "frame_hidden"):
+            check_widths(field, (getattr(self, field),), 1)
+        for field, count in (("relation", 2), ("estimator", 2), ("frame_channels", 3)):
+            object.__setattr__(self, field, tuple(getattr(self, field)))  # JSON gives lists
+            check_widths(field, getattr(self, field), count)
 
     @property
     def outputs(self) -> int:
         return 1 if self.trait == "age" else 2
+
+
+def check_rate(field: str, rate: float) -> None:
+    """Raises ValueError: no rate of dropout."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{field} is {rate!r}, not a rate from 0 to below 1")
+
+
+def check_widths(field: str, widths: tuple[int, ...], count: int) -> None:
+    """Raises ValueError: other than `count` whole numbers above 0."""
+    if len(widths) != count or not all(type(width) is int and width > 0 for width in widths):
+        asked = "a whole number" if count == 1 else f"{count} whole numbers"
+        raise ValueError(f"{field} is {', '.join(map(repr, widths)) or 'empty'}, not {asked} above 0")
 
 
 def network_config(trait: Trait, width: Width = "paper", ablation: Ablation = "full") -> NetworkConfig:

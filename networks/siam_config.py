@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from networks.config import WIDTHS, Width
+from networks.config import WIDTHS, Width, check_rate, check_widths
 from smile.tensors import SIAM_FEATURES
 
 Mechanism = Literal["agnostic", "indexed", "mediate", "fully_indexed"]
@@ -42,7 +42,12 @@ class SiamConfig:
         for field, allowed in (("mechanism", MECHANISMS), ("attention_after", (1, 2, 3))):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, not one of {', '.join(map(str, allowed))}")
+        for field in ("dropout", "recurrent_dropout"):
+            check_rate(field, getattr(self, field))
+        for field in ("hidden", "features", "attention_width"):
+            check_widths(field, (getattr(self, field),), 1)
         object.__setattr__(self, "channels", tuple(self.channels))  # JSON gives lists
+        check_widths("channels", self.channels, 3)
 
 
 def siam_config(width: Width = "paper") -> SiamConfig:

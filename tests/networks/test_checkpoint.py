@@ -9,6 +9,8 @@ from networks import checkpoint
 from networks.backbone import Backbone, BackboneConfig
 from networks.config import ABLATIONS, network_config
 from networks.network import build
+from networks.siam import Siam
+from networks.siam_config import siam_config
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
@@ -37,10 +39,7 @@ def test_a_backbone_comes_back_with_its_scale_and_source(tmp_path: Path) -> None
 def test_weights_of_another_width_are_named(tmp_path: Path) -> None:
     """The error says which tensors differ and how."""
     checkpoint.save(build(network_config("age", "compact")), tmp_path)
-    config = tmp_path / checkpoint.CONFIG
-    record = json.loads(config.read_text())
-    record["config"]["fc1"] = 64
-    config.write_text(json.dumps(record))
+    _change(tmp_path, "fc1", 64)
     with pytest.raises(
         checkpoint.CheckpointError, match=r"dynamics.fc1.weight: \[128, 2048\] in the file, \[64, 2048\]"
     ):
@@ -78,3 +77,43 @@ def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, damage: str) -> Non
             config.write_text(config.read_text().replace('"fc1"', '"fc2"'))
     with pytest.raises(checkpoint.CheckpointError, match=str(tmp_path)):
         checkpoint.load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fc1", -1),
+        ("lstm", 0),
+        ("fc1", 1.5),
+        ("relation", [256]),
+        ("estimator", []),
+        ("estimator", [128, 64, 32]),
+        ("frame_channels", 48),
+        ("frame_hidden", None),
+        ("lstm_dropout", "half"),
+        ("trait", ["age"]),
+    ],
+)
+def test_a_config_that_no_network_has_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    """By the name of the directory, before torch is asked for such a network."""
+    checkpoint.save(build(network_config("age", "compact")), tmp_path)
+    _change(tmp_path, field, value)
+    with pytest.raises(checkpoint.CheckpointError, match=str(tmp_path)):
+        checkpoint.load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("channels", [32, 64]), ("hidden", -1), ("features", "n"), ("dropout", 1.0)]
+)
+def test_a_config_that_no_siam_has_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    checkpoint.save(Siam(siam_config("compact")), tmp_path)
+    _change(tmp_path, field, value)
+    with pytest.raises(checkpoint.CheckpointError, match=field):
+        checkpoint.load_siam(tmp_path)
+
+
+def _change(directory: Path, field: str, value: object) -> None:
+    config = directory / checkpoint.CONFIG
+    record = json.loads(config.read_text())
+    record["config"][field] = value
+    config.write_text(json.dumps(record))
