@@ -9,7 +9,8 @@ ExportError
 ├── WrongShape         an answer of another shape than promised
 ├── WrongValues        an answer too far from torch's
 ├── WrongSum           a distribution that does not add up to 1
-└── BatchDependent     an answer that changes with what else is in the batch
+├── BatchDependent     an answer that changes with what else is in the batch
+└── NothingCompared    too little to compare on, so that a rung would hold whatever stands on it
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -67,6 +68,10 @@ class BatchDependent(ExportError):
     pass
 
 
+class NothingCompared(ExportError):
+    pass
+
+
 def check_interface(model: onnx.ModelProto, graph: Graph) -> None:
     """Compare names, dtypes and axes with the contract, then run onnx.checker."""
     for side, values, tensors in (
@@ -104,6 +109,7 @@ def check_values(
         the largest absolute difference seen of each output.
     """
     largest = dict.fromkeys(tolerance, 0.0)
+    where = None
     for feeds in grid:
         answers = dict(zip(tolerance, session.run(list(tolerance), dict(feeds)), strict=True))
         expected = reference(feeds)
@@ -120,6 +126,8 @@ def check_values(
             error = float(np.abs(answers[name].sum(axis=-1, dtype=np.float64) - 1.0).max())
             if not error <= limit:
                 raise WrongSum(f"{where}: {name} sums to 1 only within {error:.3g}, more than {limit:g}")
+    if where is None:
+        raise NothingCompared(f"{graph.name}: there are no feeds to compare on")
     return largest
 
 
@@ -134,6 +142,7 @@ def check_batches(session: ort.InferenceSession, graph: Graph, items: NDArray[np
     Args:
         items: for the graph's only input, at least as many as the largest batch.
     """
+    check_count(graph, items)
     name = graph.inputs[0].name
     items = items[: graph.max_batch]
     alone: list[bytes] = []
@@ -143,6 +152,12 @@ def check_batches(session: ort.InferenceSession, graph: Graph, items: NDArray[np
         alone = alone or together  # the smallest batch is 1
         if together != alone:
             raise BatchDependent(f"{graph.name}: answers in batches of {size} differ from those alone")
+
+
+def check_count(graph: Graph, items: NDArray[np.generic]) -> None:
+    """Raises NothingCompared: fewer than the largest batch, which would then be a smaller one once more."""
+    if len(items) < graph.max_batch:
+        raise NothingCompared(f"{graph.name}: {len(items)} items, at least {graph.max_batch} are needed")
 
 
 def _check_type(graph: Graph, found: onnx.TypeProto.Tensor, tensor: Tensor) -> None:

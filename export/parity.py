@@ -1,4 +1,4 @@
-"""Torch beside ONNX Runtime, on a grid of sizes none of which was traced."""
+"""Torch beside ONNX Runtime, on a grid of sizes: that of sequences has none that was traced, that of frames one."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -12,7 +12,7 @@ from torch import nn
 
 from export import ladder
 from smile.regions import REGIONS
-from smile.tensors import MASK_COUNTS, REGION_FEATURES, SIAM_FEATURES, Graph
+from smile.tensors import FRAME_BUCKETS, MASK_COUNTS, REGION_FEATURES, RELATIONS, SIAM_FEATURES, Graph
 
 TOLERANCE = {
     "regions": 0.02,  # features have an RMS near 1 and travel as float16, whose steps reach 0.016 between 16 and 32
@@ -27,6 +27,8 @@ TOLERANCE = {
 DISTRIBUTIONS = {"gender": 1e-5, "age_importance": 1e-5, "gender_importance": 1e-5, "temporal_attention": 1e-5}
 """Outputs whose last axis sums to 1, within this."""
 BATCHES, LENGTHS, MASKS = (1, 3), (1, 7, 32), (*MASK_COUNTS, 3)
+LARGEST = ((1, FRAME_BUCKETS[-1]), (RELATIONS.max_batch, FRAME_BUCKETS[0]))
+"""Clips and instants that are served too, the longest and the most at once; compared with one mask alone."""
 
 
 def session(model: onnx.ModelProto, threads: int = 1) -> ort.InferenceSession:
@@ -53,7 +55,9 @@ def check(
 
 
 def frames_grid(graph: Graph, crops: NDArray[np.uint8]) -> Iterator[ladder.Feeds]:
-    """Every batch size of the contract, and one that is not in it, for the graph's only input."""
+    """Every batch size of the contract, and one that is not in it, for the graph's only input. Raises NothingCompared:
+    fewer crops than the largest has."""
+    ladder.check_count(graph, crops)
     for size in (*graph.batches, 3):
         yield {graph.inputs[0].name: crops[:size]}
 
@@ -61,7 +65,7 @@ def frames_grid(graph: Graph, crops: NDArray[np.uint8]) -> Iterator[ladder.Feeds
 def relations_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
     """Clips of several numbers, lengths and masks; each clip of a batch ends at another instant."""
     rng = np.random.default_rng(seed)
-    for clips, frames, masks in product(BATCHES, LENGTHS, MASKS):
+    for clips, frames, masks in (*product(BATCHES, LENGTHS, MASKS), *((*size, MASKS[0]) for size in LARGEST)):
         features = np.abs(rng.normal(0, 1, (clips, frames, len(REGIONS), REGION_FEATURES)))
         yield {
             "regions": features.astype(np.float16),
@@ -73,7 +77,7 @@ def relations_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
 def siam_sequence_grid(seed: int = 0) -> Iterator[ladder.Feeds]:
     """Clips of several numbers and lengths; each clip of a batch ends at another instant."""
     rng = np.random.default_rng(seed)
-    for clips, frames in product(BATCHES, LENGTHS):
+    for clips, frames in (*product(BATCHES, LENGTHS), *LARGEST):
         appearance = np.maximum(rng.normal(0, 1, (clips, frames, SIAM_FEATURES)), 0)
         yield {
             "appearance": appearance.astype(np.float16),

@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from export import ladder, parity
-from smile.tensors import RELATIONS, Graph, Tensor
+from smile.sampling import MAX_SAMPLES
+from smile.tensors import RELATIONS, SIAM_SEQUENCE, Graph, Tensor
 
 ITEMS = Graph("items", (Tensor("x", "float32", ("n", 4)),), (Tensor("y", "float32", ("n", 4)),), (1, 2))
 
@@ -124,3 +125,23 @@ def test_an_answer_that_depends_on_its_batch_is_refused() -> None:
     ladder.check_batches(parity.session(SOFTMAX), ITEMS, items)
     with pytest.raises(ladder.BatchDependent, match="batches of 2"):
         ladder.check_batches(parity.session(MINUS_BATCH_MEAN), ITEMS, items)
+
+
+def test_too_little_to_compare_on_is_refused() -> None:
+    """No feeds, or fewer items than the largest batch, would pass any graph."""
+    running = parity.session(MINUS_BATCH_MEAN)
+    with pytest.raises(ladder.NothingCompared, match="no feeds"):
+        ladder.check_values(running, ITEMS, softmax, [], {"y": 1e-5}, {})
+    one = np.ones((1, 4), np.float32)
+    with pytest.raises(ladder.NothingCompared, match="1 items, at least 2"):
+        ladder.check_batches(running, ITEMS, one)
+    with pytest.raises(ladder.NothingCompared, match="1 items, at least 2"):
+        list(parity.frames_grid(ITEMS, one))
+
+
+def test_what_is_served_is_compared() -> None:
+    """The longest clip and the largest batch are in the grids of both graphs of sequences."""
+    for grid, graph in ((parity.relations_grid(), RELATIONS), (parity.siam_sequence_grid(), SIAM_SEQUENCE)):
+        sizes = [feeds[graph.inputs[0].name].shape[:2] for feeds in grid]
+        assert max(clips for clips, _ in sizes) == graph.max_batch
+        assert max(frames for _, frames in sizes) == MAX_SAMPLES
