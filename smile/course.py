@@ -46,7 +46,7 @@ class SmileCourse:
 
 def mouth_curve(times_s: Floats, mouth_ratios: Floats) -> tuple[Floats, Floats]:
     """(T,) times and ratios as `smile_course` takes them -> those of the frames in which it was measured, the ratios
-    smoothed: the curve that is judged and drawn."""
+    smoothed in their order, whatever the time between them: the curve that is judged and drawn."""
     fresh = np.isfinite(mouth_ratios) & np.diff(times_s, prepend=-np.inf).astype(bool)
     return times_s[fresh], smoothed(mouth_ratios[fresh])
 

@@ -12,12 +12,13 @@ def smoothed(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth by 4253H, then add the residuals smoothed in the same way.
 
     Running medians of span 4, 2, 5 and 3 remove spikes of one sample and keep steps; Hanning rounds what is left.
-    Constant and linear series stay as they are. A spike on the very first or very last sample survives, though it gets
-    smaller, and spreads to the four samples beside it: the end itself is kept through the medians, and the end rule
-    compares it with its neighbours only after them.
+    Constant series stay as they are, and so do those that rise by as much from each sample to the next. A spike on the
+    very first or very last sample survives, though it gets smaller, and spreads to the four samples beside it: the end
+    itself is kept through the medians, and the end rule compares it with its neighbours only after them.
 
     Args:
-        series: (T, ...) float64, evenly spaced along the first axis, finite; each series is smoothed by itself.
+        series: (T, ...) float64, in order of time along the first axis, finite; each series is smoothed by itself.
+            Neighbours count as equally far apart, also across a gap.
 
     Returns:
         (T, ...) float64.

@@ -164,7 +164,11 @@ class Video:
             self._limits.check_duration(self._declared_s or 0.0)
 
     def _geometry_of(self, frame: av.VideoFrame) -> Geometry:
-        """Read anew only where what is cheap to see of it has changed."""
+        """Read anew only where what is cheap to see of it has changed.
+
+        The pixel aspect is that of the stream, as FFmpeg had it when it had opened the file: PyAV does not tell that of
+        a frame. Where it changes within the clip, a part of it is shown too wide or too narrow.
+        """
         pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
         signs = (frame.width, frame.height, frame.rotation, pixel_aspect)
         if self._seen is None or signs != self._seen[0]:
