@@ -1,6 +1,7 @@
 """Opening a file of unknown origin: which containers are read, what a header may claim, how it is decoded."""
 
 import io
+import re
 from typing import BinaryIO, cast
 
 import av
@@ -24,6 +25,7 @@ NOT_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposi
 NOMINAL_RATE_HZ = 25.0
 NOMINAL_RATE_RANGE_HZ = (1.0, 240.0)
 IO_BYTES = 1 << 18
+DURATION_TAG = re.compile(r"(\d\d):(\d\d):(\d\d(?:\.\d*)?)", re.ASCII)
 NO_TIMESTAMPS = cast(int, Flags.no_timestamps.value)
 """Of a format: bare streams of a codec."""
 FRAME_THREADS_ABOVE_PX = 1920 * 1088
@@ -58,7 +60,13 @@ def picture_stream(container: InputContainer) -> VideoStream:
 
 
 def declared_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds by the header of the stream, else of the container."""
+    """Seconds by the header of the stream, else of the container, whose sound may last longer.
+
+    Matroska has the stream's as a text, beside which FFmpeg takes the container's where it has not decoded.
+    """
+    if told := DURATION_TAG.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, told.groups())
+        return 3600 * hours + 60 * minutes + seconds
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None

@@ -347,6 +347,28 @@ def test_declared_duration_is_refused_before_decoding():
         Video(io.BytesIO(clips.long_clip()))
 
 
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "libx264"), ("webm", "libvpx")])
+def test_sound_may_outlast_the_pictures(container, codec):
+    """Of two streams the pictures count, also where only a text says how long they last."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        pictures, sound = output.add_stream(codec, rate=25), output.add_stream("libopus", rate=48_000, layout="mono")
+        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
+        for k, picture in enumerate(clips.numbered(25)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts = k
+            output.mux(pictures.encode(frame))
+        for k in range(150):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+            silence.sample_rate, silence.pts = 48_000, 960 * k
+            output.mux(sound.encode(silence))
+        output.mux(pictures.encode())
+        output.mux(sound.encode())
+    with av.open(io.BytesIO(buffer.getvalue())) as unguarded:
+        assert unguarded.duration / av.time_base == pytest.approx(3.0, abs=0.1)
+    assert read(buffer.getvalue(), limits=Limits(max_duration_s=2.0))[1].declared_duration_s == pytest.approx(1.0)
+
+
 def test_real_duration_and_frame_count_are_enforced():
     """A clip without a declared duration is stopped where it exceeds the limit."""
     data = clips.clip_bytes(clips.numbered(100), container="h264")
