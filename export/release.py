@@ -75,5 +75,6 @@ def untrained(seed: int, width: Width, crops: NDArray[np.uint8]) -> Release:
 @torch.no_grad()
 def measured_scale(backbone: Backbone, crops: NDArray[np.uint8]) -> float:
     """RMS of the map over `crops`, what `feature_scale` holds."""
-    squares = [backbone.map(torch.from_numpy(block)).square().mean() for block in np.array_split(crops, 8)]
+    blocks = np.array_split(crops, min(8, len(crops)))
+    squares = [backbone.map(torch.from_numpy(block)).square().mean() for block in blocks]
     return float(torch.stack(squares).mean().sqrt())

@@ -126,6 +126,7 @@ def test_the_feature_scale_gives_features_of_size_one(untrained: release.Release
     with torch.no_grad():
         features = untrained.backbone(torch.from_numpy(crops)).double()
     assert features.square().mean().sqrt().item() == pytest.approx(1.0, abs=1e-3)
+    assert release.measured_scale(untrained.backbone, crops[:3]) > 0
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
