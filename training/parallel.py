@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import cycle
+from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
@@ -37,7 +40,7 @@ def run_all(
     done: int = 0,
     gpus: Sequence[str] = (),
 ) -> Iterator[Result]:
-    """Results in the order in which they are ready. The first exception ends the rest.
+    """Results in the order in which they are ready. The first exception, Ctrl-C among them, ends the rest at once.
 
     Args:
         work: picklable; runs in processes of their own, one thread each.
@@ -56,13 +59,19 @@ def run_all(
     places: SimpleQueue[str] = context.SimpleQueue()
     for _, gpu in zip(range(count), cycle(gpus), strict=False):
         places.put(gpu)
-    with ProcessPoolExecutor(count, context, _begin, (start, start_with, places if gpus else None)) as pool:
-        futures = [pool.submit(work, job) for job in jobs]
+    held, lifeline = context.Pipe(duplex=False)
+    given = held, start, start_with, places if gpus else None
+    with held, lifeline, ProcessPoolExecutor(count, context, _begin, given) as pool:
         try:
+            with _interrupts_wait():
+                futures = [pool.submit(work, job) for job in jobs]
             for future in progress(as_completed(futures), what, len(jobs) + done, done):
                 yield future.result()
         except BrokenProcessPool as error:
             raise WorkerDied(f"{what}: a process died; what is finished is kept, run again to go on") from error
+        except BaseException:
+            lifeline.close()  # those that are queued in a process cannot be cancelled
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -100,20 +109,32 @@ def hush() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Processes that are begun in here never see Ctrl-C, since their parent ends them; it sees its own afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(
-    start: Callable[..., None] | None, start_with: tuple[Any, ...], places: "SimpleQueue[str] | None" = None
+    lifeline: Connection,
+    start: Callable[..., None] | None,
+    start_with: tuple[Any, ...],
+    places: "SimpleQueue[str] | None",
 ) -> None:
     if places is not None:
         os.environ[VISIBLE] = places.get()  # CUDA reads it at its first use, which comes later
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if start is not None:
         start(*start_with)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(lifeline: Connection) -> None:
+    """The parent holds the other end: it closes when the parent ends, or where it wants no more."""
+    lifeline.poll(None)
+    os._exit(1)

@@ -12,7 +12,6 @@ options of training.siam_study, and goes on where it was stopped. In the folder:
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from math import inf, isfinite
@@ -22,6 +21,7 @@ from typing import Any
 from networks import checkpoint
 from training import datasets, parallel, published, siam_plan, siam_study, train, train_siam
 from training.accepted import UNTOLD, Accepted
+from training.ending import in_one_line
 from training.run_config import ConfigError
 from training.siam_methods import SIAM
 from training.siam_plan import FOUND, Settings, SiamPlan
@@ -100,10 +100,8 @@ def _folder(out: Path, fold: int, settings: Settings) -> Path:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = siam_plan.parser("siam_search", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     plan = siam_plan.plan_of(given, (SIAM,))
-    try:
+    with in_one_line(*train_siam.Failure):
         found = search(plan, given.data, given.out, given.cache, given.processes, Accepted.of(given))
-    except (*train_siam.Failure, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
     for fold, settings in found.items():
         print(f"fold {fold}: {', '.join(f'{name} {value:g}' for name, value in settings.items())}")
     for problem in json.loads((given.out / RECORD).read_text(encoding="utf-8"))["not_possible"]:

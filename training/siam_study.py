@@ -21,6 +21,7 @@ import torch
 
 from training import datasets, evaluate, parallel, published, siam_plan, siam_tables, train, train_siam
 from training.accepted import UNTOLD, Accepted
+from training.ending import in_one_line
 from training.siam_methods import POSED, TRAINED
 from training.siam_plan import Settings, SiamPlan
 from training.siam_record import Record
@@ -99,11 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     plan = siam_plan.plan_of(given, given.methods)
-    try:
+    with in_one_line(*train_siam.Failure):
         more = given.beside, given.processes, given.settings, Accepted.of(given)
         problems = study(plan, given.data, given.out, given.cache, *more)
-    except (*train_siam.Failure, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
     for problem in problems:
         print(f"not possible: {problem}")
     if not (tables := given.out / TABLES / "siam.html").exists():

@@ -44,6 +44,7 @@ from training import (
 )
 from training.accepted import UNTOLD, Accepted
 from training.datasets import Dataset
+from training.ending import in_one_line
 from training.feature_store import Features
 from training.protocol import Split
 from training.run_config import RunConfig
@@ -225,7 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("error: --plan paper needs --backbone: import VGG-Face with training.vggface")
     plan = chosen_plan(options)
     out = options.out or Path("runs/study" if options.plan == "full" else f"runs/study-{options.plan}")
-    try:
+    kinds = duplicates.DuplicatesError, published.CountsDiffer, shipped.NotShipped, study_data.NoData
+    with in_one_line(*train.Failure, *kinds):
         stills, backbone = options.stills or study_data.STILLS, options.backbone
         if options.plan == "tiny":
             stills = options.stills or study_data.portraits(out / "stills", plan)
@@ -233,15 +235,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         backbone = backbone or shipped.write(out / "backbone")
         study = Study(plan, out, options.data, stills, backbone, options.cache, Accepted.of(options))
         failed = study.run(options.processes)
-    except (
-        *train.Failure,
-        duplicates.DuplicatesError,
-        published.CountsDiffer,
-        parallel.WorkerDied,
-        shipped.NotShipped,
-        study_data.NoData,
-    ) as error:
-        sys.exit(f"error: {error}")
     if (tables := out / "tables" / "tables.html").exists():
         print(tables)
     print(json.dumps(study.record["seconds"]))

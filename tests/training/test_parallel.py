@@ -1,6 +1,9 @@
-"""Processes and the GPUs that they are bound to, on a machine that has none."""
+"""Processes: the GPUs that they are bound to, on a machine that has none, and how they end."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import pytest
 import torch
 
 from training import parallel
+from training.ending import in_one_line
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
 
 
@@ -45,3 +50,32 @@ def test_each_process_is_bound_to_a_gpu(
     jobs = [tmp_path / "one", tmp_path / "other"]
     found = parallel.run_all(meet, jobs, "jobs", processes, gpus=gpus)
     assert sorted(found, key=str) == bound
+
+
+def stubborn(place: Path) -> None:
+    """A job that Ctrl-C in its own process ends as Lightning ends a training: by an exception, others wait."""
+    place.mkdir()
+    try:
+        time.sleep(PATIENCE_S)
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def command(folder: Path) -> None:
+    with in_one_line():
+        list(parallel.run_all(stubborn, [folder / str(number) for number in range(4)], "jobs", 1))
+
+
+def test_an_interrupt_begins_no_further_job(tmp_path: Path) -> None:
+    """Ctrl-C at a prompt reaches every process: the one job ends at once, none of the others is begun, one line is
+    told."""
+    code = f"from pathlib import Path; from {__name__} import command; command(Path({str(tmp_path)!r}))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
+    ) as child:
+        while not (tmp_path / "0").exists() and child.poll() is None:
+            time.sleep(0.05)
+        os.killpg(child.pid, signal.SIGINT)
+        _, told = child.communicate()
+    assert (child.returncode, told) == (130, "interrupted: what is finished is kept, run it again to go on\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
