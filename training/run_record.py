@@ -23,6 +23,10 @@ from training.whole import write_text
 
 FILE = "run.json"
 LOCK = "lock"
+APPLIED = ("config", "data", "split", "features")
+"""Parts of a record that make it another run where they differ."""
+PLACES = {f"config.{name}" for name in ("data", "split", "backbone", "cache", "out")}
+"""Paths, each of which may be spelled in several ways; what lies there is compared instead."""
 
 
 def of(config: RunConfig, features: Features, split: Split) -> dict[str, Any]:
@@ -56,15 +60,19 @@ def changed(record: dict[str, Any], features: Features, split: Split) -> list[st
 
 
 def claim(path: Path, record: dict[str, Any]) -> None:
-    """Write the record, or see that the one that is there is of the same run. The commit may have moved on."""
+    """Write the record, or see that the one that is there is of the same run. The commit may have moved on.
+
+    Raises ConfigError, which names the keys that differ.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1) + "\n"
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in ("config", "data", "split", "features") if before.get(key) != record.get(key)]
-        if differing:
+        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
+        found = (name for key in APPLIED for name in _differing(before.get(key), now.get(key), key))
+        if differing := [name for name in found if name not in PLACES]:
             raise ConfigError(f"{path.parent} holds another run: {', '.join(differing)} differ; choose another `out`")
         return
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_text(path, text)
 
 
 @contextmanager
@@ -84,6 +92,15 @@ def held(directory: Path) -> Iterator[None]:
             except OSError as error:  # of a shared disk without locks
                 print(f"{directory} cannot be locked ({error}): let one process train there", file=sys.stderr)
         yield
+
+
+def _differing(before: Any, now: Any, name: str) -> Iterator[str]:
+    """Dotted names of the keys beneath `name` whose values are not the same."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before | now:
+            yield from _differing(before.get(key), now.get(key), f"{name}.{key}")
+    elif before != now:
+        yield name
 
 
 def _source(backbone: Path) -> str | None:

@@ -204,7 +204,18 @@ def test_features_of_validation_that_are_not_finite_stop_a_run(tmp_path: Path) -
 def test_directory_of_another_run_is_refused(folder: Path) -> None:
     """Changing the configuration under a begun run is an error that names what differs."""
     train.main(["--config", written(folder, "claimed", optimisation={"epochs": 1})])
-    assert "holds another run: config differ" in refused(written(folder, "claimed", optimisation={"epochs": 2}))
+    said = refused(written(folder, "claimed", optimisation={"epochs": 2}))
+    assert "holds another run: config.optimisation.epochs differ" in said
+
+
+def test_a_run_goes_on_however_its_paths_are_spelled(tmp_path: Path) -> None:
+    """What lies there is compared: labels, content, folds and features."""
+    config = {"data": "clips.csv", "split": "folds.json", "out": "run", "layers": {"relation": (32, 32)}, "fold": 0}
+    same = config | {"data": "/data/clips.csv", "split": "/data/folds.json", "out": "/data/run"}
+    run_record.claim(tmp_path / "run.json", {"config": config, "data": {"digest": "a"}, "split": "b"})
+    run_record.claim(tmp_path / "run.json", {"config": same, "data": {"digest": "a"}, "split": "b"})
+    with pytest.raises(ConfigError, match=r"another run: config\.fold, data\.digest, split differ"):
+        run_record.claim(tmp_path / "run.json", {"config": same | {"fold": 1}, "data": {"digest": "c"}, "split": "d"})
 
 
 @pytest.mark.parametrize(
