@@ -8,6 +8,8 @@ directory, siam/, and card.json.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,13 +38,20 @@ def save(network: Network, directory: Path, provenance: dict[str, object] | None
 
     Args:
         provenance: whatever tells where the weights come from (seed, commit, data); kept as it is.
+
+    Raises OSError; each file is whole, or as it was before.
     """
     directory.mkdir(parents=True, exist_ok=True)
     kind = {Backbone: "backbone", Siam: "siam"}.get(type(network), "network")
     record = {"kind": kind, "config": asdict(network.config), "provenance": provenance or {}}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, directory / WEIGHTS)
-    (directory / CONFIG).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with _whole(directory / WEIGHTS) as file:
+        try:
+            save_file(weights, file)
+        except SafetensorError as error:
+            raise OSError(f"{directory / WEIGHTS} cannot be written: {error}") from error
+    with _whole(directory / CONFIG) as file:
+        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def load_backbone(directory: Path) -> Backbone:
@@ -64,6 +73,17 @@ def load_siam(directory: Path) -> Siam:
     network = _load(directory, "siam")
     assert isinstance(network, Siam)
     return network
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `path` at the end, unless an exception comes first."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _load(directory: Path, kind: str) -> Network:

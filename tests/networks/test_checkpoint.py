@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_weights_of_another_ablation_are_named(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("full", "no_ri"))
     with pytest.raises(checkpoint.CheckpointError, match=r"interpreter.h.weight: not a part"):
         checkpoint.load_network(tmp_path)
+
+
+def test_a_full_disk_leaves_the_checkpoint_of_before(tmp_path: Path) -> None:
+    """Where no more can be written that is an OSError, and what was there can still be read."""
+    checkpoint.save(Backbone(BackboneConfig("of before")), tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=f"{tmp_path / checkpoint.WEIGHTS} cannot be written"):
+            checkpoint.save(Backbone(BackboneConfig("new")), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoint.load_backbone(tmp_path).config.source == "of before"
+    assert {path.name for path in tmp_path.iterdir()} == {checkpoint.CONFIG, checkpoint.WEIGHTS}
 
 
 @pytest.mark.parametrize("damage", ["absent", "truncated", "not json", "backbone", "unknown field"])
