@@ -12,11 +12,11 @@
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from training import figures, predictions, tables
+from training.ending import in_one_line
 from training.predictions import FILE, PredictionsError
 
 KEPT = "predictions"
@@ -52,10 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("predictions", type=Path, nargs="+", help="predictions.jsonl, or folders that hold some")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line():
         write(found(options.predictions), options.out)
-    except (PredictionsError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(options.out / "tables.html")
 
 

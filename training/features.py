@@ -18,12 +18,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from networks import checkpoint
 from smile.errors import SmileError
 from smile.sampling import FRAME_RATE_HZ
 from training import datasets
 from training.accepted import MAX_SKIPPED, add_skipped, check_skipped
-from training.datasets import Dataset, DatasetError
+from training.datasets import Dataset
+from training.ending import in_one_line
 from training.extraction import Worker, extract
 from training.feature_store import (
     CACHE,
@@ -37,7 +37,8 @@ from training.feature_store import (
     recipe_of,
     unreadable,
 )
-from training.parallel import WorkerDied, gpus, run_all
+from training.options import count_from, frame_rate_hz
+from training.parallel import gpus, run_all
 from training.whole import SUFFIX, whole
 
 
@@ -132,16 +133,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--backbone", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
-    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
+    parser.add_argument("--frame-rate", type=frame_rate_hz, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
+    parser.add_argument("--processes", type=count_from(1), help="default: one for each GPU, or for each core")
     add_skipped(parser)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(FeatureError):
         dataset = datasets.read(options.data)
         places = options.backbone, options.cache
         found = prepare(dataset, *places, options.frame_rate, options.processes, options.accept_skipped)
-    except (DatasetError, FeatureError, WorkerDied, checkpoint.CheckpointError, OSError) as error:
-        sys.exit(f"error: {error}")
     instants = sum(found.frame_counts.values())
     print(f"{found.dataset.name}: {len(found.dataset.clips)} clips, {instants} instants, in {found.folder}")
     for name, why in found.skipped.items():

@@ -10,7 +10,6 @@ deal, within the other nine folds, gives the tenth of their subjects that tunes 
 import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from training import datasets, published
-from training.datasets import Clip, Dataset, DatasetError
+from training.datasets import Clip, Dataset
 from training.duplicates import ALIKE, same_files
+from training.ending import in_one_line
+from training.options import count_from
 from training.whole import write_text
 
 FOLDS = 10
@@ -205,20 +206,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.protocol", description="Make and check the folds.")
     parser.add_argument("data", type=Path, help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--folds", type=int, default=FOLDS)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", type=count_from(2), default=FOLDS)
+    parser.add_argument("--seed", type=count_from(0), default=0)
     published.add_counts(parser)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line():
         dataset = datasets.read(options.data)
         published.check(dataset, options.accept_counts)
         made = split(dataset, options.folds, options.seed)
         twins = same_files(dataset.clips)
         for fold in range(len(made.folds)):
             check_leaks(made.sides(dataset, fold), twins)
-    except (DatasetError, ProtocolError, Leak, published.CountsDiffer) as error:
-        sys.exit(f"error: {error}")
-    save(made, options.out)
+        save(made, options.out)
     print(f"{dataset.name}: {len(dataset.clips)} clips of {len(dataset.subjects)} subjects, folds {made.hash}")
     for index in range(len(made.folds)):
         sides = made.sides(dataset, index)

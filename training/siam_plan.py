@@ -12,6 +12,7 @@ from networks.siam_config import SiamConfig, siam_config
 from training.accepted import add_options
 from training.datasets import Dataset
 from training.optimisation import Schedule
+from training.options import count_from, frame_rate_hz
 from training.protocol import FOLDS
 from training.run_config import ConfigError
 from training.siam_faces import CACHE
@@ -110,17 +111,19 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tiny", action="store_true", help="the chain in small: numbers without meaning")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
+    parser.add_argument("--processes", type=count_from(1), help="default: one for each GPU, or for each core")
     add_options(parser)
     plan = parser.add_argument_group("instead of the plan's")
-    plan.add_argument("--folds", type=int)
-    plan.add_argument("--seed", type=int, help="of the folds and of the networks")
+    plan.add_argument("--folds", type=count_from(2))
+    plan.add_argument("--seed", type=count_from(0), help="of the folds and of the networks")
     plan.add_argument("--width", choices=(*WIDTHS, *LAYERS), help="those that are not exported cost least")
-    plan.add_argument("--epochs", type=int)
+    plan.add_argument("--epochs", type=count_from(1))
     plan.add_argument("--rate", type=float, help="learning rate")
     plan.add_argument("--schedule", choices=get_args(Schedule), help="cosine falls to nothing within the epochs")
-    plan.add_argument("--batch", type=int, help="clips")
-    plan.add_argument("--frame-rate", type=float, dest="frame_rate_hz", metavar="HZ", help="of the sampling grid")
+    plan.add_argument("--batch", type=count_from(1), help="clips")
+    plan.add_argument(
+        "--frame-rate", type=frame_rate_hz, dest="frame_rate_hz", metavar="HZ", help="of the sampling grid"
+    )
     return parser
 
 

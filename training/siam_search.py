@@ -99,8 +99,8 @@ def _folder(out: Path, fold: int, settings: Settings) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = siam_plan.parser("siam_search", (__doc__ or "").splitlines()[0]).parse_args(arguments)
-    plan = siam_plan.plan_of(given, (SIAM,))
     with in_one_line(*train_siam.Failure):
+        plan = siam_plan.plan_of(given, (SIAM,))
         found = search(plan, given.data, given.out, given.cache, given.processes, Accepted.of(given))
     for fold, settings in found.items():
         print(f"fold {fold}: {', '.join(f'{name} {value:g}' for name, value in settings.items())}")

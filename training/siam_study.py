@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--beside", type=Path, nargs="+", default=(), help="predictions of the first network, or folders"
     )
     given = parser.parse_args(arguments)
-    plan = siam_plan.plan_of(given, given.methods)
     with in_one_line(*train_siam.Failure):
+        plan = siam_plan.plan_of(given, given.methods)
         more = given.beside, given.processes, given.settings, Accepted.of(given)
         problems = study(plan, given.data, given.out, given.cache, *more)
     for problem in problems:

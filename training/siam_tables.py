@@ -11,7 +11,6 @@ Predictions of the first network, made on the same folds, stand beside SIAM's wh
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,8 @@ import numpy as np
 
 from smile.svg import Panel
 from training import evaluate, predictions, report, siam_curves, statistics, tables
-from training.predictions import Header, Prediction, PredictionsError
+from training.ending import in_one_line
+from training.predictions import Header, Prediction
 from training.published import paper
 from training.report import Table
 from training.siam_curves import Curve
@@ -207,10 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("predictions", type=Path, nargs="+", help="predictions.jsonl, or folders that hold some")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line():
         write(evaluate.found(options.predictions), options.out)
-    except (PredictionsError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(options.out / "siam.html")
 
 

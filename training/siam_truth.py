@@ -40,6 +40,7 @@ from training.accepted import add_skipped
 from training.datasets import DatasetError
 from training.ending import in_one_line
 from training.feature_store import FeatureError
+from training.options import count_from, frame_rate_hz
 from training.parallel import run_all
 from training.planted import AGES
 from training.run_config import ConfigError
@@ -265,11 +266,11 @@ def main(arguments: list[str] | None = None) -> None:
     source.add_argument("--data", type=Path, help="a simulated set, or any other")
     source.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/siam_truth"))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=250, help=f"of {BATCH} sequences each")
-    parser.add_argument("--frame-rate", type=float, default=12.5, help="Hz of the sampling grid")
+    parser.add_argument("--seeds", type=count_from(1), default=2)
+    parser.add_argument("--steps", type=count_from(1), default=250, help=f"of {BATCH} sequences each")
+    parser.add_argument("--frame-rate", type=frame_rate_hz, default=12.5, help="Hz of the sampling grid")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--processes", type=int)
+    parser.add_argument("--processes", type=count_from(1))
     add_skipped(parser)
     given = parser.parse_args(arguments)
     with in_one_line(FeatureError):

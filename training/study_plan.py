@@ -10,6 +10,7 @@ from smile.sampling import FRAME_RATE_HZ
 from training.accepted import add_options
 from training.feature_store import CACHE
 from training.optimisation import Optimisation
+from training.options import count_from, frame_rate_hz
 from training.planted import Label
 from training.protocol import FOLDS
 from training.run_config import Precision
@@ -92,11 +93,11 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
     parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--processes", type=int, help="default: one for each GPU, or for each core")
-    parser.add_argument("--epochs", type=int, help="instead of the plan's")
-    parser.add_argument("--folds", type=int, help="instead of the plan's")
-    parser.add_argument("--frame-rate", type=float, help="Hz of the sampling grid, instead of the plan's")
-    parser.add_argument("--seed", type=int, help="of simulation, folds and training, instead of the plan's")
+    parser.add_argument("--processes", type=count_from(1), help="default: one for each GPU, or for each core")
+    parser.add_argument("--epochs", type=count_from(1), help="instead of the plan's")
+    parser.add_argument("--folds", type=count_from(2), help="instead of the plan's")
+    parser.add_argument("--frame-rate", type=frame_rate_hz, help="Hz of the sampling grid, instead of the plan's")
+    parser.add_argument("--seed", type=count_from(0), help="of simulation, folds and training, instead of the plan's")
     return parser
 
 

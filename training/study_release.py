@@ -27,6 +27,7 @@ from networks.network import InterpreterNetwork
 from networks.traits import GenderTemperature
 from smile.card import AgeInterval, Card
 from training import calibrate, datasets, feature_store, predictions, protocol, run_config, run_record, train
+from training.ending import in_one_line
 from training.predictions import Header, Prediction
 from training.release_parts import CALIBRATION_CLIPS, provenance_of
 from training.run_config import RunConfig
@@ -156,10 +157,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--licence", required=True, help="of the weights: what the data allow")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(*train.Failure):
         card = write(options.study, options.fold, options.name, options.licence, options.out)
-    except (*train.Failure, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
     print(json.dumps(card.report, indent=1))
     print(f"next: python -m export --checkpoint {options.out} --calibration {options.out / 'calibration.npz'}")
 

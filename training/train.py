@@ -44,6 +44,7 @@ from training import (
 )
 from training.batches import VALIDATION_FRAMES, Clips
 from training.datasets import DatasetError
+from training.ending import in_one_line
 from training.feature_store import FeatureError, Features
 from training.module import SELECTION, LossNotFinite, TraitModule
 from training.predictions import PredictionsError
@@ -217,10 +218,8 @@ def main(arguments: list[str] | None = None) -> None:
     quiet()
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
+    with in_one_line(*Failure):
         print(run(run_config.read(options.config, options.set)))
-    except (*Failure, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

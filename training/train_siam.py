@@ -15,7 +15,6 @@ have had. A finished run is left as it is. In the directory of the run:
 import argparse
 import json
 import shutil
-import sys
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -48,8 +47,10 @@ from training import (
 from training.accepted import UNTOLD, Accepted, add_options
 from training.datasets import Clip, Dataset, DatasetError
 from training.duplicates import DuplicatesError
+from training.ending import in_one_line
 from training.feature_store import FeatureError
 from training.module import LossNotFinite
+from training.options import count_from, frame_rate_hz
 from training.predictions import PredictionsError
 from training.protocol import Leak, ProtocolError, Sides, Split
 from training.published import CountsDiffer
@@ -254,10 +255,10 @@ def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
         default = getattr(SiamOptimisation, field)
         parser.add_argument(f"--{field}", type=type(default), default=default)
     parser.add_argument("--method", choices=TRAINED, default=SIAM, help="which mechanism, modules and clips")
-    parser.add_argument("--frame-rate", type=float, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
-    parser.add_argument("--fold", type=int, default=0)
-    parser.add_argument("--folds", type=int, default=protocol.FOLDS)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--frame-rate", type=frame_rate_hz, default=FRAME_RATE_HZ, help="Hz of the sampling grid")
+    parser.add_argument("--fold", type=count_from(0), default=0)
+    parser.add_argument("--folds", type=count_from(2), default=protocol.FOLDS)
+    parser.add_argument("--seed", type=count_from(0), default=0)
     parser.add_argument("--cache", default=str(CACHE))
     add_options(parser)
     given = parser.parse_args(arguments)
@@ -275,12 +276,10 @@ def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    config, told = parse(arguments)
     train.quiet()
-    try:
+    with in_one_line(*Failure):
+        config, told = parse(arguments)
         print(run(config, accepted=told))
-    except (*Failure, OSError) as error:
-        sys.exit(f"error: {error}")
     provenance = provenance_of(Path(config.out) / siam_release.NETWORK)
     print(json.dumps({name: value for name, value in provenance.items() if "mae" in name or name == "epochs"}))
 

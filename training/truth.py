@@ -38,6 +38,7 @@ from smile.regions import PAIRS, REGIONS
 from training import precision, truth_tables
 from training.attribution import contributions, interactions, zeroings
 from training.ending import in_one_line
+from training.options import count_from
 from training.parallel import run_all
 from training.planted import AGES, DURATION_S, LABELS, Label, draw_planted_plan
 from training.report import write
@@ -209,13 +210,13 @@ def plants(count: int) -> list[tuple[int, int]]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.truth", description="Find planted pairs.")
     parser.add_argument("--out", type=Path, default=Path("runs/truth"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--seeds", type=count_from(1), default=5)
+    parser.add_argument("--pairs", type=count_from(1), default=4)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
-    parser.add_argument("--sequences", type=int, help="to learn from, whatever the label")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--processes", type=int)
+    parser.add_argument("--sequences", type=count_from(BATCH), help="to learn from, whatever the label")
+    parser.add_argument("--epochs", type=count_from(1), default=12)
+    parser.add_argument("--processes", type=count_from(1))
     parser.add_argument("--tables", type=Path, metavar="TRIALS.jsonl", help="write its tables again; train nothing")
     given = parser.parse_args(arguments)
     with in_one_line():

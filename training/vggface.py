@@ -18,7 +18,6 @@ The weights are for non-commercial research (Creative Commons BY-NC); none are s
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import BLOCKS, MEAN_RGB, Backbone, BackboneConfig
 from training import caffemodel, torch7
+from training.ending import in_one_line
 from training.published import BACKBONE
 from training.vggface_formats import FORMATS, ChannelOrder, Convolution, ImportFailed
 
@@ -134,15 +134,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
     parser.add_argument("--channel-order", choices=get_args(ChannelOrder), help="input that the file's conv1_1 expects")
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(ImportFailed):
         tensors = read(options.file, options.channel_order)
-    except (ImportFailed, OSError) as error:
-        sys.exit(f"error: {error}")
-    with open(options.file, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    order = options.channel_order or FORMATS[options.file.suffix.lower()].channel_order
-    provenance = {"file": options.file.name, "sha256": digest, "channel_order_of_file": order, "licence": LICENCE}
-    checkpoint.save(backbone(tensors, f"{BACKBONE} ({options.file.name})"), options.out, provenance)
+        with open(options.file, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        order = options.channel_order or FORMATS[options.file.suffix.lower()].channel_order
+        provenance = {"file": options.file.name, "sha256": digest, "channel_order_of_file": order, "licence": LICENCE}
+        checkpoint.save(backbone(tensors, f"{BACKBONE} ({options.file.name})"), options.out, provenance)
     count = sum(array.size for array in tensors.values())
     print(f"{count:,} parameters, read as {order}, written to {options.out}\nLicence of the weights: {LICENCE}")
 
