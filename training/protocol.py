@@ -19,7 +19,7 @@ import numpy as np
 
 from training import datasets, published
 from training.datasets import Clip, Dataset
-from training.duplicates import ALIKE, same_files
+from training.duplicates import ALIKE, read_accepted, same_files
 from training.ending import in_one_line
 from training.options import count_from
 from training.whole import write_text
@@ -119,6 +119,12 @@ def split(dataset: Dataset, folds: int = FOLDS, seed: int = 0) -> Split:
             )
         made.append(Fold(tuple(test), tuple(validation)))
     return Split(dataset.name, dataset.digest, seed, tuple(made))
+
+
+def check_given(dataset: Dataset, folds: int, seed: int, accepted: Path | None) -> None:
+    """What can be told before the clips are read. Raises ProtocolError as `split`, DuplicatesError as read_accepted."""
+    split(dataset, folds, seed)
+    read_accepted(accepted, dataset)
 
 
 def deal(subjects: Mapping[str, Sequence[Clip]], parts: int, rng: np.random.Generator) -> list[list[str]]:

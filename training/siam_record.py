@@ -57,8 +57,10 @@ class Record:
 
         Raises:
             FeatureError: more clips than are accepted are not among them.
-            Leak, DuplicatesError: and what reading clips may.
+            ProtocolError, DuplicatesError: about the labels and about the accepted duplicates, before clips are read.
+            Leak: and what reading clips may.
         """
+        protocol.check_given(dataset, plan.folds, plan.seed, accepted.duplicates)
         if "refused" not in self.fields:
             jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
             found = parallel.run_all(_prepare, jobs, "faces", processes)

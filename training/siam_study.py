@@ -19,9 +19,22 @@ from pathlib import Path
 
 import torch
 
-from training import datasets, evaluate, parallel, published, siam_plan, siam_tables, train, train_siam
+from training import (
+    datasets,
+    evaluate,
+    parallel,
+    predictions,
+    protocol,
+    published,
+    siam_plan,
+    siam_tables,
+    train,
+    train_siam,
+)
 from training.accepted import UNTOLD, Accepted
+from training.datasets import Dataset
 from training.ending import in_one_line
+from training.predictions import PredictionsError
 from training.siam_methods import POSED, TRAINED
 from training.siam_plan import Settings, SiamPlan
 from training.siam_record import Record
@@ -67,6 +80,7 @@ def study(
     published.check(dataset, accepted.counts)
     if dataset.name == DISGUST_DATA:
         plan = replace(plan, methods=tuple(method for method in plan.methods if method != POSED))  # all of it is posed
+    compared = _compared(beside, plan, dataset) if beside else []
     settings = siam_plan.settings_of(searched, plan, dataset) if searched else None
     record = Record.begin(out / RECORD, plan, dataset, settings=settings)
     usable = record.usable(plan, dataset, cache, processes, accepted)
@@ -78,8 +92,17 @@ def study(
     record.save(not_possible=sorted(problem for problem in results if problem))
     written = [Path(config.out) / train.PREDICTIONS for config in configs if config.is_finished]
     if written:
-        siam_tables.write([*written, *(evaluate.found(beside) if beside else ())], out / TABLES)
+        siam_tables.write([*written, *compared], out / TABLES)
     return list(record.fields["not_possible"])
+
+
+def _compared(beside: Sequence[Path], plan: SiamPlan, dataset: Dataset) -> list[Path]:
+    """The files of predictions. Raises PredictionsError where they cannot be read, or are on other folds."""
+    files = evaluate.found(beside)
+    found, ours = predictions.read(files)[0].split, protocol.split(dataset, plan.folds, plan.seed).hash
+    if found != ours:
+        raise PredictionsError(f"{files[0]}: predictions on the folds {found}, not on those of the study, {ours}")
+    return files
 
 
 def attempt(config: SiamRun, usable: frozenset[str]) -> str | None:

@@ -94,6 +94,7 @@ class Study:
                 study_data.simulate(self.stills, self.data, self.plan, processes or os.cpu_count() or 1)
         dataset = datasets.read(self.data)
         published.check(dataset, self.accepted.counts)
+        protocol.check_given(dataset, self.plan.folds, self.plan.seed, self.accepted.duplicates)
         with self.timed("features"):
             given = self.plan.frame_rate_hz, processes, self.accepted.skipped
             found = features.prepare(dataset, self.backbone, self.cache, *given)

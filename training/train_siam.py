@@ -46,7 +46,7 @@ from training import (
 )
 from training.accepted import UNTOLD, Accepted, add_options
 from training.datasets import Clip, Dataset, DatasetError
-from training.duplicates import DuplicatesError
+from training.duplicates import DuplicatesError, read_accepted
 from training.ending import in_one_line
 from training.feature_store import FeatureError
 from training.module import LossNotFinite
@@ -187,6 +187,7 @@ def _train(
 
 def _usable(config: SiamRun, dataset: Dataset, sides: Sides, accepted: Accepted) -> Sides:
     """The clips that the service would answer, which are not on two sides."""
+    read_accepted(accepted.duplicates, dataset)  # a file that cannot be read is told before the clips are
     place = Path(config.cache), config.frame_rate_hz
     everyone = readable(sides.training + sides.validation + sides.test, *place, accepted.skipped)
     sides = _among(sides, {clip.name for clip in everyone})

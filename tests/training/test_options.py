@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from training import features, protocol, siam_search, siam_study, study, train_siam
+from training import features, predictions, protocol, siam_search, siam_study, study, train_siam
+from training.predictions import Header
 
 DATA = ["--data", "anywhere", "--out", "anywhere"]
 RUN = ["anywhere", "--out", "anywhere"]
+
+
+def listed(manifest: Path, people: int) -> Path:
+    """A manifest of clips that are no videos."""
+    lines = [f"{number}.mp4,s{number},{20 + number % 2},female,posed" for number in range(people)]
+    manifest.write_text("\n".join(["clip,subject,age,gender,kind", *lines]))
+    for number in range(people):
+        (manifest.parent / f"{number}.mp4").write_bytes(b"%d" % number)
+    return manifest
 
 
 @pytest.mark.parametrize(
@@ -43,13 +53,26 @@ def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
         siam_study.main([*DATA, "--rate", "0"])
 
 
+def test_what_a_study_of_siam_is_given_is_read_before_the_clips(tmp_path: Path) -> None:
+    """Too few people, accepted duplicates, and predictions to compare with; none of these clips could be read."""
+    for people in (3, 24):
+        listed(tmp_path / f"{people}.csv", people)
+    command = ["--tiny", "--out", str(tmp_path / "out"), "--data"]
+    with pytest.raises(SystemExit, match="error: 3 subjects are too few for 2 folds"):
+        siam_study.main([*command, str(tmp_path / "3.csv")])
+    command.append(str(tmp_path / "24.csv"))
+    with pytest.raises(SystemExit, match=r"error: .*absent\.txt: .*No such file"):
+        siam_study.main([*command, "--accept-duplicates", str(tmp_path / "absent.txt")])
+    beside = tmp_path / "predictions.jsonl"
+    predictions.write(beside, Header("24", False, 24, "other", {}), [])
+    for path, told in ((tmp_path / "absent", "no predictions here"), (beside, "on the folds other, not on those of")):
+        with pytest.raises(SystemExit, match=f"error: {path}: .*{told}"):
+            siam_study.main([*command, "--beside", str(path)])
+
+
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     """There is no folder beneath a device."""
-    lines = [f"{n}.mp4,s{n},{20 + n % 2},female,posed" for n in range(24)]
-    (tmp_path / "clips.csv").write_text("\n".join(["clip,subject,age,gender,kind", *lines]))
-    for number in range(24):
-        (tmp_path / f"{number}.mp4").write_bytes(b"%d" % number)
-    data = str(tmp_path / "clips.csv")
+    data = str(listed(tmp_path / "clips.csv", 24))
     for main, arguments in (
         (protocol.main, [data, "--folds", "2"]),
         (siam_study.main, ["--tiny", "--data", data]),

@@ -201,10 +201,9 @@ def test_the_papers_plan_wants_the_papers_backbone() -> None:
         study.main(["--plan", "paper", "--data", "anywhere"])
 
 
-def test_published_counts_are_checked_before_anything_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder in UvA-NEMO's layout with one clip is refused by name, or goes on to its features when that is asked."""
+def test_labels_are_checked_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in UvA-NEMO's layout with one clip is refused by its counts and, where those are accepted, by its folds;
+    an absent file of accepted duplicates is told before the features too."""
 
     def prepare(*_: object) -> None:
         raise FeatureError("features are computed")
@@ -217,6 +216,14 @@ def test_published_counts_are_checked_before_anything_is_computed(
     command = ["--data", str(tmp_path), "--backbone", "unread", "--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit, match=r"FAIL subjects: 1 \(published: 400\)"):
         study.main(command)
+    with pytest.raises(SystemExit, match="error: 1 subjects are too few for 10 folds"):
+        study.main([*command, "--accept-counts"])
+    lines = "".join(f"{n:03d}_deliberate_smile_1.mp4\t{n:03d}\tmale\t30\tdeliberate\n" for n in range(40))
+    (tmp_path / "UvA-NEMO_Smile_Database_File_Details.txt").write_text(lines)
+    for number in range(40):
+        (tmp_path / f"videos/{number:03d}_deliberate_smile_1.mp4").write_bytes(b"a clip")
+    with pytest.raises(SystemExit, match=r"error: .*absent\.txt: .*No such file"):
+        study.main([*command, "--accept-counts", "--accept-duplicates", str(tmp_path / "absent.txt")])
     with pytest.raises(SystemExit, match="error: features are computed"):
         study.main([*command, "--accept-counts"])
 
