@@ -43,7 +43,7 @@ def age_tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
     for name, printed in paper()["tables"].items():
         if name.startswith("S "):
             rows, shown = beside_phases(printed["rows"], results)
-            text = f"{caption} {_guessed(header, printed['rows'])}".rstrip()
+            text = f"{tables.caption(header, printed)} {_guessed(header, printed['rows'])}".rstrip()
             made.append(tables.comparison(name, printed | {"rows": rows}, header, shown, text))
     made += [success(results, caption), least_clips(header, results, caption)]
     made += tables.subdivisions("age", results, caption)
@@ -62,7 +62,7 @@ def beside_phases(rows: Sequence[dict[str, Any]], results: Results) -> tuple[lis
     for row in rows:
         all_rows.append(row)
         if (method := row.get("method")) in PHASES:
-            whole = f"{method}_whole"
+            whole = f"{method}{tables.WHOLE}"
             kept = {item.clip for item in results.get(("age", method), [])}
             found["age", whole] = [item for item in results.get(("age", SIAM), []) if item.clip in kept]
             name = f"whole clip, the clips that show {row['name']}"

@@ -20,7 +20,7 @@ from training.datasets import KINDS, age_group
 from training.predictions import METHODS, Header, Prediction, zeroed_key
 from training.published import paper
 from training.report import Table
-from training.siam_methods import SIAM
+from training.siam_methods import PHASES, POSED, SIAM
 from training.statistics import Comparison, Mean
 
 PAPERS_DATA, DISGUST_DATA = "UvA-NEMO Smile", "UvA-NEMO Disgust"
@@ -29,6 +29,8 @@ PERTURBED_GROUP = "37-65"
 ZEROED_TABLE = "P0 Table 1"
 OURS = "full"
 STANDARD_ERROR = "standard error"
+WHOLE = "_whole"
+"""After the name of a phase: SIAM's answers for the clips that show it, whole."""
 NOT_RUN = "not run"
 NOT_PRINTED = "–"
 LABELS = {
@@ -51,7 +53,7 @@ def tables(header: Header, items: Sequence[Prediction]) -> list[Table]:
     made = []
     for name, printed in paper()["tables"].items():
         build = _perturbation if "zeroed" in printed["rows"][0] else comparison
-        made.append(build(name, printed, header, results, text))
+        made.append(build(name, printed, header, results, caption(header, printed)))
     for trait in TRAITS:
         made += subdivisions(trait, results, text) + _tests(trait, results, text)
         if trait == "gender":
@@ -86,14 +88,20 @@ def warning(header: Header) -> str:
     return f"Not the papers' network (theirs: {setting.PAPERS}): {'; '.join(others)}." if others else ""
 
 
-def caption(header: Header) -> str:
-    """What every table says about the data and about our networks."""
+def caption(header: Header, printed: dict[str, Any] | None = None) -> str:
+    """What every table says about the data and about our networks.
+
+    Args:
+        printed: the papers' table; where absent, it is not theirs, or on smiles.
+    """
+    papers = (printed or {}).get("data", [PAPERS_DATA])
+    named = " and ".join(papers)
     data = f"{header.data_set}, {header.clips:,} clips, folds {header.split}"
     ours = f"Ours (± {STANDARD_ERROR}, clips in brackets): {data}.{setting.caption(header)}"
     if header.simulated:
-        return f"{ours} These are simulated clips: not comparable with the papers' numbers ({PAPERS_DATA})."
-    comparable = "" if header.data_set == PAPERS_DATA else ", another data set than ours: not comparable"
-    return f"{ours} Papers: {PAPERS_DATA}{comparable}."
+        return f"{ours} These are simulated clips: not comparable with the papers' numbers ({named})."
+    comparable = "" if header.data_set in papers else ", another data set than ours: not comparable"
+    return f"{ours} Papers: {named}{comparable}."
 
 
 def comparison(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
@@ -116,7 +124,7 @@ def comparison(name: str, printed: dict[str, Any], header: Header, results: Resu
             texts.append(NOT_PRINTED if value is None else f"{value:.2f}{width}")
             texts.append(_text(ours, trait, absent, of_clips=spread != STANDARD_ERROR))
             cells[column] = {"printed": value, "ours": _record(ours)}
-        rows.append((_row_name(row["name"], found, header), *texts))
+        rows.append((_row_name(row, found, header), *texts))
         status = NOT_RUN if "method" in row and not found else ("run" if found else "not ours")
         listed = {key: row.get(key) for key in ("name", "method", "note")}
         records.append({**listed, "status": status, "clips": len(found), "columns": cells})
@@ -149,7 +157,10 @@ def _perturbation(name: str, printed: dict[str, Any], header: Header, results: R
 
 def _claim(printed: dict[str, Any]) -> str:
     """What the paper says of the significance of its table, and where ours is."""
-    return f"The paper: {printed['claim']}. Our tests: below, {printed['trait']}." if "claim" in printed else ""
+    if "claim" not in printed:
+        return ""
+    ours = f" Our tests: below, {printed['trait']}." if printed.get("tested", True) else ""
+    return f"The paper: {printed['claim']}.{ours}"
 
 
 def _perturbed(items: Sequence[Prediction]) -> list[Prediction]:
@@ -252,8 +263,19 @@ def _confusion(results: Results, caption: str) -> list[Table]:
     return [Table("Confusion, gender", "clips by true and answered label", caption, columns, tuple(rows), records)]
 
 
-def _row_name(name: str, found: Sequence[Prediction], header: Header) -> str:
-    return name if len(found) in (0, header.clips) else f"{name} (incomplete: {len(found):,} of {header.clips:,} clips)"
+def _row_name(row: dict[str, Any], found: Sequence[Prediction], header: Header) -> str:
+    """With what a method lacks of the clips that it is meant for; not every clip shows every phase."""
+    name, method = row["name"], row.get("method", "")
+    if not found or len(found) == (meant := _meant(header, method)):
+        return name
+    shows = method.removesuffix(WHOLE) in PHASES
+    return f"{name} ({len(found):,} clips)" if shows else f"{name} (incomplete: {len(found):,} of {meant:,} clips)"
+
+
+def _meant(header: Header, method: str) -> int:
+    """How many clips a method is to answer: all, or of posed ones alone as many as its runs counted."""
+    runs = [run for run in header.runs if "clips" in run and run["config"]["method"] == POSED == method]
+    return max((sum(run["clips"]) for run in runs), default=header.clips)
 
 
 def _text(mean: Mean | None, trait: str, absent: str, of_clips: bool = False) -> str:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
-from training import evaluate, interpretation, predictions, siam_plan, tables, train
+from training import evaluate, interpretation, predictions, siam_plan, siam_tables, tables, train
 from training.datasets import Clip, Dataset
 from training.predictions import Header, Prediction, PredictionsError
 
@@ -198,6 +198,34 @@ def test_half_a_method_is_called_incomplete():
     by_name = {table.name: table for table in tables.tables(HEADER, answers("age", "full")[:50])}
     assert by_name["P0 Table 3"].rows[-1][0] == "FDIN (incomplete: 50 of 120 clips)"
     assert "Incomplete: 50 of 120 clips" in by_name["P0 Table 1"].caption
+
+
+def test_a_method_for_some_clips_is_complete_with_those():
+    """Posed clips alone, as many as the run counted; and phases, which some clips do not show."""
+    everyone = answers("age", "siam", importance=False, zeroed=False)
+    posed = [replace(item, method="siam_posed") for item in everyone if item.kind == "posed"]
+    apex = [replace(item, method="siam_apex") for item in everyone[:90]]
+    run = {"config": {"method": "siam_posed", "fold": 0}, "clips": [20, 8, 52]}
+
+    def names(items):
+        made = siam_tables.age_tables(replace(HEADER, provenance=run), items)
+        return [row[0] for table in made if table.name in ("S Table 2", "S Table 4") for row in table.rows]
+
+    assert len(posed) == 80
+    found = names([*everyone, *posed, *apex])
+    assert {"SIAM, posed smile", "apex (90 clips)", "whole clip, the clips that show apex (90 clips)"} <= set(found)
+    assert "SIAM, posed smile (incomplete: 79 of 80 clips)" in names(posed[1:])
+
+
+def test_captions_name_the_papers_data_and_tests_that_are_there():
+    """The disgust of S Table 4 is of that database; of a method that is not ours there is no test below."""
+    disgust = replace(HEADER, data_set="UvA-NEMO Disgust", simulated=False)
+    said = {table.name: table.caption for table in siam_tables.age_tables(disgust, [])}
+    assert "Papers: UvA-NEMO Smile and UvA-NEMO Disgust. " in f"{said['S Table 4']} "
+    assert "Papers: UvA-NEMO Smile, another data set than ours: not comparable." in said["S Table 1"]
+    said = {table.name: table.caption for table in tables.tables(HEADER, answers("age", "full"))}
+    assert said["P0 Table 3"].endswith("FDIN against IEF + Dynamics p < 0.05, test not named.")
+    assert said["P0 Table 2"].endswith("Our tests: below, age.")
 
 
 def test_without_any_prediction_the_papers_tables_stay():
