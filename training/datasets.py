@@ -8,7 +8,6 @@
 A set with a simulated.json in its folder, or beside it, is simulated: it says so in its name, everywhere and always.
 """
 
-import csv
 import hashlib
 import json
 import re
@@ -18,7 +17,7 @@ from typing import Literal, get_args
 
 from smile.tensors import GENDERS
 from training.listing import DatasetError as DatasetError
-from training.listing import at_line, check_text, code_of, fields_of, file_in, files_of, lines_of, some, whole
+from training.listing import at_line, check_text, code_of, fields_of, file_in, files_of, lines_of, rows_of, some, whole
 
 Kind = Literal["posed", "spontaneous"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -120,7 +119,7 @@ def read_uva_nemo(root: Path) -> Dataset:
     there = {path.name.lower(): path for path in files_of(videos.glob("*"))}
     clips: list[tuple[int, Clip]] = []
     expressions: set[str] = set()
-    for number, line in enumerate(lines_of(details), start=1):
+    for number, line in enumerate(map(str.strip, lines_of(details)), start=1):
         if not re.match(r'"?\d{3}_', line):
             if line and (clips or re.match(r'"?\d+_', line)):
                 raise at_line(details, number, f"a line among the clips that names none: {line[:60]!r}")
@@ -165,21 +164,21 @@ def read_manifest(path: Path, name: str | None = None) -> Dataset:
     separator = max(",;\t", key=header.count)
     columns = [column.strip().strip('"').lower() for column in header.split(separator)]
     if missing := [column for column in COLUMNS if column not in columns]:
-        raise at_line(path, 1, f"no column {', '.join(missing)} in the header {header[:80]!r}")
+        remedy = ": remove that line, separators are recognised" if header.lower().startswith("sep=") else ""
+        raise at_line(path, 1, f"no column {', '.join(missing)} in the header {header[:80]!r}{remedy}")
     if twice := [column for column in COLUMNS if columns.count(column) > 1]:
         raise at_line(path, 1, f"several columns {', '.join(twice)} in the header {header[:80]!r}")
     clips = []
-    reader = csv.reader(lines[1:], delimiter=separator)
-    for fields in reader:
-        number = reader.line_num + 1
-        if not any(fields):
-            continue
+    for number, fields in rows_of(path, lines, separator):
         if len(fields) != len(columns):
             raise at_line(path, number, f"{len(fields)} fields where the header has {len(columns)}")
         check_text(path, number, "".join(fields))
         row = dict(zip(columns, (field.strip() for field in fields), strict=True))
         kind = next((kind for kind in KINDS if kind == row["kind"].lower()), None)
-        file = file_in(path.parent, row["clip"])
+        try:
+            file = file_in(path.parent, row["clip"])
+        except OSError as error:
+            raise at_line(path, number, f"{row['clip'][:60]!r} can be no file: {error.strerror}") from error
         clip = _clip(path, number, row["clip"], file, row["subject"], row["age"], row["gender"], kind)
         clips.append((number, clip))
     if not clips:
@@ -258,7 +257,7 @@ def _check_subject_details(folder: Path, clips: list[tuple[int, Clip]]) -> None:
     """Where the database's list of subjects is there, it must tell the same ages and genders."""
     people = {int(clip.subject): clip for _, clip in clips}
     for file in files_of(folder.glob("*_Subject_Details.txt")):
-        for number, line in enumerate(lines_of(file), start=1):
+        for number, line in enumerate(map(str.strip, lines_of(file)), start=1):
             fields = fields_of(line)
             code = whole(fields[0])
             if len(fields) < 3 or code not in people:

@@ -1,9 +1,10 @@
 """The text of a listing of clips, whatever program wrote it, and errors that name its file and line."""
 
 import codecs
+import csv
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 _SEPARATORS = re.compile(r"\s*[\t,;|]\s*| +")
@@ -22,18 +23,30 @@ def files_of(found: Iterable[Path]) -> list[Path]:
 
 
 def lines_of(path: Path) -> list[str]:
+    """Lines without their ends; what is white at either end of one may be an empty field. Raises DatasetError."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-    return [line.strip() for line in text.splitlines()]
+    return text.splitlines()
+
+
+def rows_of(path: Path, lines: Sequence[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Number of the line and fields of all rows below the header that are not empty. Raises DatasetError."""
+    reader = csv.reader(lines[1:], delimiter=separator, skipinitialspace=True)
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num + 1, fields
+    except csv.Error as error:
+        raise at_line(path, reader.line_num + 1, str(error)) from error
 
 
 def check_text(path: Path, number: int, line: str) -> None:
     """Headers may hold names in any encoding, since nothing is read from them; lines of clips may not."""
-    if UNDECODED in line:
+    if UNDECODED in line or "\0" in line:
         raise at_line(path, number, f"{line[:60]!r} is neither UTF-8 nor UTF-16: save the listing as UTF-8")
 
 

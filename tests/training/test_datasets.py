@@ -168,6 +168,15 @@ def test_a_bad_clip_before_the_first_good_one_is_no_header(tmp_path):
         datasets.read_uva_nemo(root)
 
 
+def test_a_table_with_an_unnamed_column_is_read(tmp_path):
+    """As pandas writes one: the header begins with its separator, every row with a number."""
+    (tmp_path / "a.mp4").touch()
+    for separator in ("\t", ","):
+        rows = [["", "clip", "subject", "age", "gender", "kind"], ["0", "a.mp4", "s", "34", "male", "posed"]]
+        (tmp_path / "m.csv").write_text("\r\n".join(map(separator.join, rows)) + "\r\n \r\n")
+        assert [clip.subject for clip in datasets.read_manifest(tmp_path / "m.csv").clips] == ["s"]
+
+
 def test_manifest_faults_name_file_and_line(tmp_path):
     """A missing column, a short row and an absent file are told apart."""
     path = tmp_path / "m.csv"
@@ -179,6 +188,10 @@ def test_manifest_faults_name_file_and_line(tmp_path):
         ("clip,subject,age,gender,kind\n", r"m\.csv: lists no clip"),
         ("clip,subject,age,gender,age,kind\n", r"m\.csv:1: several columns age"),
         ("clip,subject,age,gender,kind\na.mp4,s,340,male,posed\n", r"m\.csv:2: age '340' .* from 0 to 120"),
+        ("sep=;\nclip;subject;age;gender;kind\n", r"m\.csv:1: no column clip.* 'sep=;': remove that line"),
+        ("clip,subject,age,gender,kind\na\0.mp4,s,34,male,posed\n", r"m\.csv:2: .* neither UTF-8 nor UTF-16"),
+        (f"clip,subject,age,gender,kind\n{'a' * 300},s,34,male,posed\n", r"m\.csv:2: 'a+' can be no file: .*too long"),
+        (f"clip,subject,age,gender,kind\n{'a' * 200_000},s,34,male,posed\n", r"m\.csv:2: field larger than"),
         (
             "clip,subject,age,gender,kind\na,s,3,male,posed\n./a,t,4,male,posed\n",
             r"m\.csv:3: ./a is the file of line 2",
