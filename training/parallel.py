@@ -89,7 +89,7 @@ def progress(items: Iterable[Item], what: str, total: int, done: int = 0) -> Ite
 
     A bar on a terminal, plain lines elsewhere.
     """
-    if sys.stderr.isatty():
+    if on_terminal():
         yield from tqdm(items, what, total, initial=done)
         return
     started = said = time.monotonic()
@@ -101,6 +101,11 @@ def progress(items: Iterable[Item], what: str, total: int, done: int = 0) -> Ite
             line = f"{what}: {count} of {total}, {now - started:.0f} s, about {left_s:.0f} s left"
             print(line, file=sys.stderr, flush=True)
             said = now
+
+
+def on_terminal() -> bool:
+    """Whether bars may be drawn: by the command's own process, not by one of several at work for it."""
+    return sys.stderr.isatty() and multiprocessing.parent_process() is None
 
 
 def hush() -> None:

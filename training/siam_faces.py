@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache as remembered
@@ -25,7 +25,7 @@ from smile.sampling import FRAME_RATE_HZ
 from smile.sequence import Sequence, Stretch
 from smile.tensors import siam_fingerprint
 from smile.video import Video
-from training import duplicates
+from training import duplicates, parallel
 from training.accepted import MAX_SKIPPED, check_skipped
 from training.datasets import Clip, Dataset
 from training.feature_store import preprocessing
@@ -58,7 +58,7 @@ def recipe(frame_rate_hz: float = FRAME_RATE_HZ) -> str:
 
 def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ) -> Path:
     """The file of a clip, made where the clip was not seen before. Raises SmileError."""
-    path = cache / recipe(frame_rate_hz) / f"{_digest_of(clip)}.npz"
+    path = _file(clip, cache, frame_rate_hz)
     if not path.exists():
         stretch = follow(clip, frame_rate_hz)
         faces = np.stack(list(frontal_faces(stretch.patches)))[stretch.frame_of]
@@ -66,6 +66,10 @@ def cached(clip: Path, cache: Path = CACHE, frame_rate_hz: float = FRAME_RATE_HZ
         with whole(path) as file:
             np.savez(file, faces=faces, times_s=stretch.times_s, mouth_ratios=stretch.mouth_ratios)
     return path
+
+
+def _file(clip: Path, cache: Path, frame_rate_hz: float) -> Path:
+    return cache / recipe(frame_rate_hz) / f"{_digest_of(clip)}.npz"
 
 
 def content(clips: Iterable[Clip]) -> str:
@@ -157,11 +161,28 @@ def readable(
 ) -> tuple[Clip, ...]:
     """Fill the cache; the clips that the service would answer. Raises FeatureError where it would too few."""
     skipped = {}
-    for clip in clips:
-        try:
-            faces_of(clip.path, cache, frame_rate_hz)
-        except SmileError as error:
-            skipped[clip.name] = str(error)
-            print(f"skipped {clip.name}: {error}")
-            check_skipped(skipped, len(clips), accept_skipped)
+    for name, problem in refusals(clips, cache, frame_rate_hz):
+        skipped[name] = problem
+        print(f"skipped {name}: {problem}")
+        check_skipped(skipped, len(clips), accept_skipped)
     return tuple(clip for clip in clips if clip.name not in skipped)
+
+
+def refusals(
+    clips: Iterable[Clip], cache: Path, frame_rate_hz: float, processes: int | None = None
+) -> Iterator[tuple[str, str]]:
+    """Fill the cache; name of each clip that the service would refuse, and why, as soon as that is known."""
+    files = [(clip, _file(clip.path, cache, frame_rate_hz)) for clip in clips]
+    waiting = [(clip.name, clip.path, cache, frame_rate_hz) for clip, file in files if not file.exists()]
+    done = len(files) - len(waiting)
+    found = parallel.run_all(_prepare, waiting, "faces", processes, parallel.hush, done=done)
+    yield from ((name, problem) for name, problem in found if problem)
+
+
+def _prepare(job: tuple[str, Path, Path, float]) -> tuple[str, str]:
+    name, path, cache, frame_rate_hz = job
+    try:
+        cached(path, cache, frame_rate_hz)
+    except SmileError as error:
+        return name, str(error)
+    return name, ""

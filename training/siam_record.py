@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from smile.errors import SmileError
-from training import parallel, protocol, run_config
+from training import protocol, run_config
 from training.accepted import UNTOLD, Accepted, check_skipped
 from training.datasets import Dataset
 from training.run_config import ConfigError
-from training.siam_faces import FaceClips, cached, content, recipe, same_recordings
+from training.siam_faces import FaceClips, content, recipe, refusals, same_recordings
 from training.siam_plan import SiamPlan
 from training.whole import write_text
 
@@ -62,9 +61,8 @@ class Record:
         """
         protocol.check_given(dataset, plan.folds, plan.seed, accepted.duplicates)
         if "refused" not in self.fields:
-            jobs = [(clip.name, clip.path, cache, plan.frame_rate_hz) for clip in dataset.clips]
-            found = parallel.run_all(_prepare, jobs, "faces", processes)
-            self.save(refused={name: problem for name, problem in sorted(found) if problem})
+            found = refusals(dataset.clips, cache, plan.frame_rate_hz, processes)
+            self.save(refused=dict(sorted(found)))
         check_skipped(self.fields["refused"], len(dataset.clips), accepted.skipped)
         kept = frozenset(clip.name for clip in dataset.clips) - frozenset(self.fields["refused"])
         check_leaks(plan, dataset, kept, cache, self.path.parent, accepted.duplicates)
@@ -80,12 +78,3 @@ def check_leaks(
     split = protocol.split(dataset, plan.folds, plan.seed)
     for fold in range(plan.folds):
         protocol.check_leaks(split.sides(dataset, fold), *groups)
-
-
-def _prepare(job: tuple[str, Path, Path, float]) -> tuple[str, str]:
-    name, path, cache, frame_rate_hz = job
-    try:
-        cached(path, cache, frame_rate_hz)
-    except SmileError as error:
-        return name, str(error)
-    return name, ""

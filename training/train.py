@@ -15,7 +15,6 @@ have seen. A finished run is left as it is. In the directory of the run:
 import argparse
 import logging
 import shutil
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -35,6 +34,7 @@ from training import (
     epochs,
     feature_store,
     frame_directions,
+    parallel,
     precision,
     predictions,
     protocol,
@@ -189,7 +189,7 @@ def _trainer(config: RunConfig, out: Path) -> pl.Trainer:
         logger=TensorBoardLogger(out, name="curves", version=""),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=parallel.on_terminal(),
         enable_model_summary=False,
     )
 

@@ -35,6 +35,7 @@ from smile.sampling import FRAME_RATE_HZ
 from training import (
     datasets,
     epochs,
+    parallel,
     predictions,
     protocol,
     published,
@@ -228,7 +229,7 @@ def _fit(config: SiamRun, training: FaceClips, held_out: FaceClips) -> tuple[Sia
         logger=TensorBoardLogger(out, name="curves", version=""),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_progress_bar=False,
+        enable_progress_bar=parallel.on_terminal(),
         enable_model_summary=False,
     )
     last = out / "checkpoints" / epochs.LAST
