@@ -136,9 +136,6 @@ def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accept
         published.check(dataset, accepted.counts)
     split = protocol.split(dataset, config.folds, config.seed)
     sides = split.sides(dataset, config.fold)
-    if usable is not None:
-        sides = _among(sides, usable)
-    sides = siam_methods.only(config.method, sides)
     record: dict[str, Any] = {
         "config": json.loads(json.dumps(asdict(config))),
         "commit": run_config.commit(),
@@ -149,9 +146,8 @@ def run(config: SiamRun, usable: Collection[str] | None = None, accepted: Accept
     with run_record.held(out):
         run_record.claim(out / run_record.FILE, record)
         if not config.is_finished:
-            if usable is None:
-                sides = _usable(config, dataset, sides, accepted)
-            _train(config, dataset, split, sides, record)
+            known = _usable(config, dataset, sides, accepted) if usable is None else _among(sides, usable)
+            _train(config, dataset, split, siam_methods.only(config.method, known), record)
     return out / train.PREDICTIONS
 
 

@@ -169,6 +169,19 @@ def test_unreadable_clips_end_run_and_study_unless_accepted(tmp_path: Path) -> N
     assert len(record.usable(plan, dataset, tmp_path / "cache", 1, Accepted(skipped=0.03))) == 47
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*many workers.*")
+def test_ages_are_counted_of_the_clips_that_can_be_read(tmp_path: Path) -> None:
+    """Three of the four clips of an age are no videos: that leaves one, so the fourth is left out too."""
+    dataset = planted_faces.make(tmp_path)
+    for clip in [clip for clip in dataset.clips if clip.age == dataset.clips[0].age][:3]:
+        clip.path.write_bytes(b"not a video")
+    run = config(tmp_path, "run")
+    run = replace(run, method="siam_from_2", optimisation=replace(run.optimisation, epochs=1))
+    train_siam.run(run, accepted=Accepted(skipped=0.1))
+    provenance = json.loads((tmp_path / "run/siam/config.json").read_text())["provenance"]
+    assert sum(provenance["clips"]) == 48 - 4
+
+
 def test_phases_of_a_smile() -> None:
     """Onset, apex and offset follow each other without a gap; what precedes the smile belongs to none of them."""
     times = np.arange(60) / 10
