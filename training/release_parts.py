@@ -70,13 +70,13 @@ def provenance_of(directory: Path) -> dict[str, Any]:
     return json.loads((folder / checkpoint.CONFIG).read_text())["provenance"]
 
 
-def licence_of(backbone: dict[str, Any]) -> str:
+def licence_of(backbone: dict[str, Any], of_data: str = LICENCE) -> str:
     """Of released weights: that of the training data, and of the weights that the backbone, by its provenance, began
     with."""
     begun = backbone.get("licence")
     if not begun:
-        return LICENCE
-    return begun if begun.startswith(LICENCE) else f"{LICENCE}; backbone begun with weights under {begun}"
+        return of_data
+    return begun if begun.startswith(of_data) else f"{of_data}; backbone begun with weights under {begun}"
 
 
 def size_of(repository: Path) -> int:

@@ -29,8 +29,9 @@ from smile.card import AgeInterval, Card
 from training import calibrate, datasets, feature_store, predictions, protocol, run_config, run_record, train
 from training.ending import in_one_line
 from training.predictions import Header, Prediction
-from training.release_parts import CALIBRATION_CLIPS, provenance_of
+from training.release_parts import CALIBRATION_CLIPS, licence_of, provenance_of
 from training.run_config import RunConfig
+from training.whole import write_text
 
 ABLATION = "full"
 SCALE_CROPS = 64
@@ -66,11 +67,18 @@ class Answers:
 
 
 def write(study: Path, fold: int, name: str, licence: str, out: Path) -> Card:
-    """The release and calibration.npz, aligned crops, in `out`. Raises CannotRelease, train.Failure, OSError."""
+    """The release and calibration.npz, aligned crops, in `out`, whose card is written last.
+
+    Args:
+        licence: that of the data.
+
+    Raises CannotRelease, train.Failure, OSError.
+    """
     configs = {trait: _config(study, trait, fold) for trait in TRAITS}
     answers: dict[str, Answers] = {trait: _answers(study, trait) for trait in TRAITS}
     config = configs["age"]
     crops = _crops(config)
+    (out / CARD).unlink(missing_ok=True)  # what an interruption leaves of two releases is none
     gain = _scaled_backbone(Path(config.backbone), crops, out / BACKBONE)
     for trait, run in configs.items():
         network = checkpoint.load_network(Path(run.out) / "network")
@@ -84,9 +92,10 @@ def write(study: Path, fold: int, name: str, licence: str, out: Path) -> Card:
     seen = f"all folds of {header.data_set} but fold {fold}" + (
         " (simulated: no recorded smile was seen)" if header.simulated else ""
     )
+    licence = licence_of(provenance_of(Path(config.backbone)), licence)
     card = Card(name, seen, licence, config.frame_rate_hz, answers["age"].age_interval(), _report(answers))
-    (out / CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     np.savez_compressed(out / "calibration.npz", frames=crops)
+    write_text(out / CARD, card.to_json() + "\n")
     return card
 
 
@@ -154,7 +163,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("study", type=Path, help="folder of a study")
     parser.add_argument("--fold", type=int, default=0, help="whose networks (default 0)")
     parser.add_argument("--name", required=True, help="of the weights, as every answer shows it")
-    parser.add_argument("--licence", required=True, help="of the weights: what the data allow")
+    parser.add_argument("--licence", required=True, help="of the weights: what the data allow; the backbone's joins it")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     with in_one_line(*train.Failure):

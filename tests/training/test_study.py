@@ -129,7 +129,10 @@ def test_the_networks_of_a_study_can_be_served(
 
 def test_a_release_keeps_the_temperature_that_its_network_had(folder: Path) -> None:
     """The network of the fold halves its logits, and the answers of all folds are three times too sure after that: what
-    is served divides by six. Of answers with odds of 27, those to the second clips of every other person are wrong."""
+    is served divides by six. Of answers with odds of 27, those to the second clips of every other person are wrong. The
+    card has the backbone's licence too; and where a second release into its folder fails, there is no card."""
+    config = folder / "backbone/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"provenance": {"licence": "CC BY-NC"}}))
     begun(folder, replace(SMALL, traits=TRAITS)).run(processes=2)
     runs = folder / "study/runs/gender/full"
     for file in runs.glob("*/predictions.jsonl"):
@@ -145,6 +148,13 @@ def test_a_release_keeps_the_temperature_that_its_network_had(folder: Path) -> N
     served = checkpoint.load_network(folder / "release/gender").answer
     logits = torch.tensor([0.0, 2 * math.log(27)])
     assert float(served(logits)[GENDERS.index("female")]) == pytest.approx(0.75, abs=0.01)
+    card = folder / "release/card.json"
+    assert json.loads(card.read_text())["licence"] == "not to be passed on; backbone begun with weights under CC BY-NC"
+    (folder / "release/age/weights.safetensors").unlink()
+    (folder / "release/age/weights.safetensors").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        study_release.write(folder / "study", 1, "another", "not to be passed on", folder / "release")
+    assert not card.exists()
 
 
 @pytest.mark.parametrize("blocked", [(0,), (0, 1)])
