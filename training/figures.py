@@ -20,6 +20,7 @@ from smile.regions import GRID, NAMES, REGIONS
 from training import interpretation, predictions
 from training.predictions import Prediction
 from training.tables import OURS
+from training.whole import write_png
 
 SIDE_PX = 288
 CAPTION_PX = 54
@@ -86,7 +87,7 @@ def write(paths: Sequence[Path], folder: Path) -> list[Path]:
         ours = [i for i in items if (i.trait, i.method) == (trait, OURS) and i.importance is not None]
         if ours:
             path = folder / f"relations_{trait}.png"
-            cv2.imwrite(str(path), figure(ours, head.data_set, face)[..., ::-1])
+            write_png(path, figure(ours, head.data_set, face))
             written.append(path)
     return written
 

@@ -6,7 +6,6 @@ python -m training.siam_figures --release runs/siam clip.mp4 --out runs/siam/fig
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from smile.sequence import Stretch
 from smile.video import Video
 from training.ending import in_one_line
 from training.siam_faces import follow
+from training.whole import write_png
 
 BAR_PX = 60
 
@@ -72,7 +72,7 @@ def draw(network: Siam, clip: Path, out: Path, frame_rate_hz: float) -> list[Pat
     pictures |= {f"frame-{at}": frame for at, frame in _frames(clip, frame_rate_hz, stretch, spatial, shown)}
     paths = [out / f"{name}.png" for name in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_png(path, picture)
     return paths
 
 

@@ -13,6 +13,7 @@ from training import simulate as simulator
 from training import stills
 from training.portraits import Source
 from training.study_plan import Plan
+from training.whole import write_png
 
 STILLS = stills.ARCHIVE
 HELD_OUT = ("validation", "calibration", "test")
@@ -65,7 +66,7 @@ def portraits(folder: Path, plan: Plan) -> Path:
             for number in range(VARIANTS):
                 age = max(8, 10 * decade + int(rng.integers(7)))
                 path = folder / f"{age}_{gender}_{decade}{number}.png"
-                cv2.imwrite(str(path), _variant(image, rng)[..., ::-1])
+                write_png(path, _variant(image, rng))
     return folder
 
 

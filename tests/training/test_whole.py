@@ -2,9 +2,20 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from training.whole import whole, write_text
+from training.whole import whole, write_png, write_text
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """OpenCV itself says nothing; one that can be is read as it was."""
+    picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    write_png(tmp_path / "picture.png", picture)
+    assert np.array_equal(cv2.imread(str(tmp_path / "picture.png"))[..., ::-1], picture)
+    with pytest.raises(OSError):
+        write_png(Path("/dev/null/picture.png"), picture)
 
 
 def test_what_fails_halfway_leaves_what_was_there(tmp_path: Path) -> None:
