@@ -223,6 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser("python -m training.study", (__doc__ or "").splitlines()[0]).parse_args(arguments)
     if options.plan == "planted" and options.data:
         sys.exit("error: --plan planted simulates its data: leave out --data")
+    if options.data and options.stills:
+        sys.exit("error: --stills are to simulate data from: leave out --data, or them")
     if options.plan == "paper" and not options.backbone:
         sys.exit("error: --plan paper needs --backbone: import VGG-Face with training.vggface")
     plan = chosen_plan(options)
@@ -231,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with in_one_line(*train.Failure, *kinds):
         stills, backbone = options.stills or study_data.STILLS, options.backbone
         if options.plan == "tiny":
-            stills = options.stills or study_data.portraits(out / "stills", plan)
+            if not (options.data or options.stills):
+                stills = study_data.portraits(out / "stills", plan)
             backbone = backbone or study_data.random_backbone(out / "backbone", plan.seed)
         backbone = backbone or shipped.write(out / "backbone")
         study = Study(plan, out, options.data, stills, backbone, options.cache, Accepted.of(options))

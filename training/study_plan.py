@@ -89,7 +89,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, help="folder of UvA-NEMO, or a manifest, instead of a simulated set")
     add_options(parser)
-    parser.add_argument("--stills", type=Path, help="labelled stills to simulate from")
+    parser.add_argument("--stills", type=Path, help="labelled stills to simulate from, without --data")
     parser.add_argument("--backbone", type=Path, help="checkpoint directory; default: the shipped one")
     parser.add_argument("--out", type=Path, help="default runs/study, or runs/study-PLAN for another plan")
     parser.add_argument("--cache", type=Path, default=CACHE)

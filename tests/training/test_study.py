@@ -211,6 +211,12 @@ def test_the_papers_plan_wants_the_papers_backbone() -> None:
         study.main(["--plan", "paper", "--data", "anywhere"])
 
 
+def test_stills_beside_data_are_refused() -> None:
+    """They would be ignored."""
+    with pytest.raises(SystemExit, match="error: --stills are to simulate data from: leave out --data, or them"):
+        study.main(["--data", "anywhere", "--stills", "elsewhere"])
+
+
 def test_labels_are_checked_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in UvA-NEMO's layout with one clip is refused by its counts and, where those are accepted, by its folds;
     an absent file of accepted duplicates is told before the features too."""
