@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,12 +71,18 @@ def test_an_interrupt_begins_no_further_job(tmp_path: Path) -> None:
     """Ctrl-C at a prompt reaches every process: the one job ends at once, none of the others is begun, one line is
     told."""
     code = f"from pathlib import Path; from {__name__} import command; command(Path({str(tmp_path)!r}))"
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job has it ignored
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=heeding,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as child:
         while not (tmp_path / "0").exists() and child.poll() is None:
             time.sleep(0.05)
         os.killpg(child.pid, signal.SIGINT)
-        _, told = child.communicate()
+        _, told = child.communicate(timeout=PATIENCE_S)
     assert (child.returncode, told) == (130, "interrupted: what is finished is kept, run it again to go on\n")
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
