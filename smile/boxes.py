@@ -88,22 +88,22 @@ def _claims(box: bytes) -> tuple[int, int]:
 
 def _joined(track: bytes) -> int:
     """How many samples of a track of plain sound have no record of their own, since one holds many; 0 of others."""
+    if _first(track, b"mdia", b"hdlr")[8:12] != b"soun":
+        return 0
     tables = _first(track, b"mdia", b"minf", b"stbl")
     times, sizes, blocks = (_first(tables, kind) for kind in (b"stts", b"stsz", b"stsc"))
     offsets = _first(tables, b"stco") or _first(tables, b"co64")
     plain = (
-        _first(track, b"mdia", b"hdlr")[8:12] == b"soun"
-        and not OTHER_HANDLER.search(track)
+        not OTHER_HANDLER.search(track)
         and all(track.count(kind) == 1 for kind in (b"stts", b"stsz", b"stsc"))
         and track.count(b"stco") + track.count(b"co64") == 1
         and times[4:8] == times[12:16] == ONE  # all samples last one tick
     )
     if not plain:
         return 0
-    runs = struct.iter_unpack(
-        ">III", blocks[8 : 8 + max(0, len(blocks) - 8) // 12 * 12]
-    )  # first block, samples in each, kind
-    longest = max((samples for _, samples, _ in runs), default=0)
+    entries = blocks[8:]
+    runs = struct.iter_unpack(">III", entries[: len(entries) // 12 * 12])
+    longest = max((samples for _first_block, samples, _kind in runs), default=0)
     return int.from_bytes(sizes[8:12]) - int.from_bytes(offsets[4:8]) * ceil(longest / LEAST_BLOCK)
 
 
