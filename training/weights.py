@@ -248,9 +248,9 @@ def of_options(options: argparse.Namespace) -> Weights:
     plan = weights_plan.plan(options)
     if options.shipped:
         backbone = take_shipped(options.shipped, options.out)
-        judge_backbone(backbone)
     else:
         backbone = options.backbone or BACKBONE
+    judge_backbone(backbone)
     return Weights(plan, options.out, backbone, processes=options.processes)
 
 

@@ -1,4 +1,4 @@
-"""The backbone that released weights stand on: trained where it is not, and scored on the test stills."""
+"""The backbone that released weights stand on: trained where there is none, and scored on the test stills."""
 
 import json
 from pathlib import Path
@@ -25,11 +25,10 @@ def still_report(backbone: Path) -> dict[str, Any] | None:
 
 
 def finish_backbone(directory: Path) -> None:
-    """Train the backbone where that is not finished, and score it; both are resumable."""
+    """Train the backbone where that is not finished; resumable."""
     path = directory / checkpoint.CONFIG
     if not path.exists() or provenance_of(directory).get("progress", 0) < 1:
         python("training.backbone", "--folder", str(directory.parent))
-    judge_backbone(directory)
 
 
 def judge_backbone(directory: Path) -> None:

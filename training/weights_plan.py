@@ -78,7 +78,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--corrupted", type=int, help="test smiles that are also shown corrupted")
     parser.add_argument("--epochs", type=int, help="of the first network's heads")
     taken = parser.add_mutually_exclusive_group()
-    taken.add_argument("--backbone", type=Path, help="use this one with its head as it is, instead of training one")
+    taken.add_argument("--backbone", type=Path, help="use this one as it is, instead of training one")
     taken.add_argument(
         "--shipped",
         type=Path,

@@ -12,7 +12,7 @@ from networks.config import TRAITS, NetworkConfig, Trait
 from networks.network import InterpreterNetwork
 from smile.card import Card
 from smile.tensors import GENDERS
-from training import simulated_features, still_split, stills
+from training import simulated_features, still_split, stills, weights_backbone, weights_plan
 from training.corruptions import CORRUPTIONS
 from training.datasets import Clip, Dataset
 from training.feature_store import Recipe
@@ -21,7 +21,7 @@ from training.siam_weights import OPTIMISATION, SiamWeights
 from training.simulated_features import CORRUPTED, EXACT, SmileFeatures
 from training.still_network import HEAD, FrameHead, save_head
 from training.stills import Stills
-from training.weights import Plan, Weights
+from training.weights import Plan, Weights, of_options
 from training.weights_evaluation import Evaluation
 
 NARROW = {"fc1": 8, "lstm": 8, "relation": (8, 8), "estimator": (8, 4)}
@@ -132,3 +132,13 @@ def test_another_plan_does_not_go_on_in_its_folder(run: Weights) -> None:
     (backbone / HEAD).unlink()
     with pytest.raises(ConfigError, match="head.safetensors"):
         Weights(Plan(), run.out, backbone)
+
+
+def test_a_backbone_that_is_given_is_scored(run: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the test stills, by its own head, as one that the run itself trains: the card tells its scores."""
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(weights_backbone, "python", lambda *command: asked.append(command))
+    backbone = run.material.backbone
+    given = ["--backbone", str(backbone), "--out", str(run.out)]
+    assert of_options(weights_plan.parser("", "").parse_args(given)).material.backbone == backbone
+    assert asked == [("training.evaluate_stills", "--part", "test", "--folder", str(backbone))]
