@@ -90,7 +90,7 @@ async def figure(
         video,
         kinds.reads(kind, asked.network),
         mirrored=asked.mirrored,
-        explain=kind in kinds.EXPLAINED,
+        explain=kinds.is_explained(kind, asked.network),
         picture=True,
     )
     return await answered(Drawing.of(reading), kind, trait, look)

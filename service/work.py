@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel, Field
 
-from service import answer, problems, schemas
+from service import answer, kinds, problems, schemas
 from service.admission import Gate
 from service.backends.base import Backend, BackendError, both_models
 from service.middleware import path_of
@@ -47,7 +47,7 @@ Count = Annotated[int, Field(ge=1)] | Literal["all"]
 TOP = f"How many relations to list, or `all`. Default {schemas.DEFAULT_TOP}."
 TRAITS = "Which traits to answer; repeat or separate by commas. Default: all that are offered."
 MIRRORED = "The clip shows its subject as in a mirror (a selfie preview)."
-EXPLAIN = "Also measure what zeroing each region and each pair does to the answer."
+EXPLAIN = "Also measure what zeroing each region and each pair does to the answer. Not with `network=siam`."
 PICTURE = (
     "Also give what figures are drawn from: the aligned face at the apex, and the mouth at every instant; of SIAM the "
     "most attended frames and warped faces, under their heat."
@@ -110,8 +110,9 @@ async def _options(
     for name in asked:
         check_offered(service.settings, name, "traits")
     chosen = network_field or network or "fdin"
-    if chosen == "siam" and "age" not in asked:
-        raise invalid("traits: siam answers age alone; choose network=both, or leave traits out")
+    explained = bool(explain if explain_field is None else explain_field)
+    if why := kinds.unanswered(chosen, asked, explained):
+        raise invalid(why)
     if chosen == "both":
         await both_models(service.backend)
     elif chosen == "siam":
@@ -120,7 +121,7 @@ async def _options(
         top=top_field or top or schemas.DEFAULT_TOP,
         traits=tuple(name for name in offered if name in asked),
         mirrored=bool(mirrored if mirrored_field is None else mirrored_field),
-        explain=bool(explain if explain_field is None else explain_field),
+        explain=explained,
         picture=bool(picture if picture_field is None else picture_field),
         network=chosen,
         unknown=_unknown(request.query_params, form),

@@ -5,7 +5,7 @@ import logging
 import time
 from typing import BinaryIO
 
-from service import answer, figure, schemas
+from service import answer, figure, kinds, schemas
 from service import film as films
 from service.backends import create_backend
 from service.backends.base import Backend, BackendError, NotServed
@@ -74,6 +74,8 @@ class LocalPredictor:
         asked = wanted.traits or offered
         if missing := set(asked) - set(offered):
             raise Usage(f"traits: {', '.join(missing)} not offered here; choose from {', '.join(offered)}")
+        if why := kinds.unanswered(wanted.network, asked, wanted.explain):
+            raise Usage(why)
         return tuple(trait for trait in offered if trait in asked)
 
     async def _reading(self, clip: BinaryIO, wanted: Wanted, trait: schemas.Trait, out: BinaryIO | None) -> Seen:

@@ -91,7 +91,7 @@ def _wanted(asked: argparse.Namespace, figures: batch.Pictures | None, films: ba
         top=asked.top,
         traits=asked.traits,
         mirrored=asked.mirrored,
-        explain=asked.explain or (figure is not None and figure[1] in kinds.EXPLAINED),
+        explain=asked.explain or (figure is not None and kinds.is_explained(figure[1], asked.network)),
         figure=figure,
         film="webm" if films and films.suffix == ".webm" else "mp4",
         network=asked.network,

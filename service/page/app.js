@@ -56,7 +56,7 @@ async function read(chosen, how, under = randomKey()) {
   onSent(0);
   show("work");
   try {
-    const whole = { ...asked, explain: true, picture: true, top: "all" };
+    const whole = { ...asked, explain: asked.network !== "siam", picture: true, top: "all" };
     const answer = await readAsJob(clip, whole, { signal, key, onSent, onProgress });
     showResult(answer);
     $("save-status").textContent = NOTHING_SAVED;

@@ -79,11 +79,15 @@ def test_mirrored_clips_and_frames_that_stand_for_several_instants(client: httpx
     assert np.abs(same - seen).mean() < np.abs(other - seen).mean() / 2
 
 
-def test_siam_alone_is_not_asked_for_the_gender(client: httpx.Client, demo: bytes) -> None:
-    """It would answer something else than what was asked for."""
-    refused = post(client, demo, network="siam", traits="gender")
+@pytest.mark.parametrize(("name", "value", "other"), [("traits", "gender", "age"), ("explain", True, False)])
+def test_siam_alone_is_not_asked_for_what_it_does_not_answer(
+    client: httpx.Client, demo: bytes, name: str, value: object, other: object
+) -> None:
+    """It would answer something else than what was asked for, or nothing."""
+    refused = post(client, demo, network="siam", **{name: value})
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
-    assert post(client, demo, network="siam", traits="age").status_code == 200
+    assert refused.json()["detail"].startswith(f"{name}: ")
+    assert post(client, demo, network="siam", **{name: other}).status_code == 200
 
 
 def test_a_repository_without_it_says_so(gateway: Serve, model_repository: Path, demo: bytes) -> None:
