@@ -9,9 +9,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from networks.siam_config import SiamConfig
 from smile.regions import NAMES, PAIRS
 from smile.tensors import GENDERS
-from training import evaluate, interpretation, predictions, siam_plan, siam_tables, tables, train
+from training import (
+    evaluate,
+    interpretation,
+    predictions,
+    setting,
+    siam_plan,
+    siam_tables,
+    tables,
+    train,
+    train_siam,
+)
 from training.datasets import Clip, Dataset
 from training.predictions import Header, Prediction, PredictionsError
 
@@ -235,8 +246,8 @@ def test_without_any_prediction_the_papers_tables_stay():
     assert all("±" not in row[-1] for table in empty for row in table.rows)
 
 
-def made_by(width="paper", layers=None, backbone="VGG-Face (VGG_FACE.t7)", ablation="full"):
-    optimisation = {"epochs": 100, "batch": 16}
+def made_by(width="paper", layers=None, backbone="VGG-Face (VGG_FACE.t7)", ablation="full", **learned):
+    optimisation = {"epochs": 100, "batch": 16, "steadiness": 0.0, "distillation": 0.0, "settled": 1.0} | learned
     config = {"width": width, "layers": layers, "frame_rate_hz": 25, "optimisation": optimisation, "ablation": ablation}
     return {"config": config} | ({"backbone": backbone} if backbone else {})
 
@@ -262,11 +273,15 @@ def test_real_uva_nemo_carries_no_warning():
         (made_by("compact"), "compact width."),
         (made_by(layers={"fc1_dropout": 0.1}), "paper width with other layers."),
         (made_by(backbone="fdin, trained on UTKFace"), "backbone fdin, trained on UTKFace."),
+        (made_by(steadiness=1.0, settled=0.5), "trained with steadiness 1 and settled 0.5."),
+        (made_by(distillation=0.25), "trained with distillation 0.25."),
     ],
 )
 def test_another_network_on_uva_nemo_carries_a_warning(run, said):
-    """One run of another width, other layers or another backbone is enough."""
-    text = tables.warning(on_uva_nemo(made_by(), run))
+    """One run of another width, other layers, another backbone or another loss is enough; the captions tell it too."""
+    header = on_uva_nemo(made_by(), run)
+    text = tables.warning(header)
+    assert said.removesuffix(".").removeprefix("backbone ") in tables.caption(header)
     assert text.startswith("Not the papers' network (theirs: paper width, VGG-Face): ") and text.endswith(said)
 
 
@@ -276,6 +291,30 @@ def test_a_narrow_siam_on_uva_nemo_says_so():
         run = {"config": asdict(plan.run("siam", 0, Path("d"), Path("o"), Path("c")))}
         assert ("32-64-64 channels" in tables.warning(on_uva_nemo(run))) == said
         assert ("SIAM: paper width, 12.5 Hz" in tables.caption(on_uva_nemo(run))) != said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--method", "siam_mediate", "--features", "128", "--dropout", "0.3"], ""),
+        (["--method", "siam_cnn"], ""),
+        (["--after", "1"], "attention after layer 1"),
+        (["--after", "3", "--method", "siam_mediate"], "attention after layer 3"),
+    ],
+)
+def test_a_siam_of_another_place_of_attention_on_uva_nemo_says_so(arguments, said):
+    """What a method changes, and what the paper chooses by validation, is no difference from the paper's network."""
+    config, _ = train_siam.parse(["d", "--out", "o", "--width", "paper", *arguments])
+    header = on_uva_nemo({"config": json.loads(json.dumps(asdict(config)))})
+    assert setting.differences(header) == ([f"SIAM with paper width, {said}"] if said else [])
+    assert f"SIAM: paper width{said and ', '}{said}, 25 Hz" in tables.caption(header)
+
+
+def test_a_siam_without_what_its_method_has_says_so():
+    """Whatever the configuration calls it."""
+    network = asdict(SiamConfig(temporal=False, mechanism="agnostic"))
+    header = on_uva_nemo({"config": {"network": network, "method": "siam"}})
+    assert setting.differences(header) == ["SIAM with paper width, agnostic weights, without temporal attention"]
 
 
 def test_an_old_file_leaves_the_setting_unsaid():
