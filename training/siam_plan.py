@@ -128,7 +128,7 @@ def parser(prog: str, description: str) -> argparse.ArgumentParser:
 
 
 def plan_of(given: argparse.Namespace, methods: Sequence[str] | None = None) -> SiamPlan:
-    """The plan, changed in what was given."""
+    """The plan, changed in what was given; a method that is named twice is one."""
 
     def changes(*names: str) -> dict[str, Any]:
         return {name: value for name in names if (value := getattr(given, name)) is not None}
@@ -136,5 +136,5 @@ def plan_of(given: argparse.Namespace, methods: Sequence[str] | None = None) -> 
     plan = TINY if given.tiny else FULL
     plan = plan.with_width(given.width) if given.width else plan
     optimisation = replace(plan.optimisation, **changes("epochs", "rate", "schedule", "batch"))
-    methods = tuple(methods or plan.methods)
+    methods = tuple(dict.fromkeys(methods or plan.methods))
     return replace(plan, methods=methods, optimisation=optimisation, **changes("folds", "seed", "frame_rate_hz"))

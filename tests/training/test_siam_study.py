@@ -132,6 +132,7 @@ def test_a_study_can_be_made_smaller_in_every_way() -> None:
     assert (network.channels, network.features, network.mechanism) == ((8, 16, 16), 32, "mediate")
     assert (plan.folds, plan.seed, plan.optimisation.schedule) == (5, 3, "cosine")
     assert plan.optimisation.epochs == siam_plan.FULL.optimisation.epochs
+    assert _plan(least, ["siam_rnn", "siam", "siam_rnn"]).methods == ("siam_rnn", "siam")  # a run has one folder
     wide = _plan([*least, "--tiny", "--width", "compact", "--seed", "0"])
     assert wide.network(SIAM) == siam_config("compact") and wide.seed == 0
 
