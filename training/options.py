@@ -6,16 +6,17 @@ from collections.abc import Callable
 from smile.sampling import FRAME_RATE_RANGE_HZ
 
 
-def count_from(least: int) -> Callable[[str], int]:
-    """For `type` of an option: a whole number that is not less."""
+def count_from(least: int, most: int | None = None) -> Callable[[str], int]:
+    """For `type` of an option: a whole number that is not less, nor more than `most`."""
 
     def count(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least}")
+        if number < least or (most is not None and number > most):
+            end = "" if most is None else f" to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least}{end}")
         return number
 
     return count

@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.truth", description="Find planted pairs.")
     parser.add_argument("--out", type=Path, default=Path("runs/truth"))
     parser.add_argument("--seeds", type=count_from(1), default=5)
-    parser.add_argument("--pairs", type=count_from(1), default=4)
+    parser.add_argument("--pairs", type=count_from(1, len(PAIRS)), default=4)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
     parser.add_argument("--sequences", type=count_from(BATCH), help="to learn from, whatever the label")
@@ -237,8 +237,8 @@ def _trials(given: argparse.Namespace) -> list[str]:
         Trial(label, pair, variant, seed, given.sequences or SEQUENCES[label], given.epochs)
         for seed in range(given.seeds)
         for pair in plants(given.pairs)
-        for label in given.labels
-        for variant in given.variants
+        for label in dict.fromkeys(given.labels)
+        for variant in dict.fromkeys(given.variants)
     ]
     folder = given.out / "trials"
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training import features, predictions, protocol, siam_search, siam_study, study, train_siam
+from training import features, predictions, protocol, siam_search, siam_study, study, train_siam, truth
 from training.predictions import Header
 
 DATA = ["--data", "anywhere", "--out", "anywhere"]
@@ -33,6 +33,7 @@ def listed(manifest: Path, people: int) -> Path:
         (siam_search.main, [*DATA, "--frame-rate", "nan"], "--frame-rate: nan is not a rate from 5 to 50 Hz"),
         (train_siam.main, [*RUN, "--seed", "-1"], "--seed: -1 is not a whole number from 0"),
         (protocol.main, [*RUN, "--seed", "-1"], "--seed: -1 is not a whole number from 0"),
+        (truth.main, ["--pairs", "37", "--out", "/dev/null/x"], "--pairs: 37 is not a whole number from 1 to 36"),
         (features.main, ["anywhere", "--backbone", "there", "--processes", "x"], "x is not a whole number from 1"),
     ],
 )

@@ -17,13 +17,14 @@ VARIANTS = ("full", "no_ri", "regional", "holistic")
 
 
 def test_tables_come_again_from_the_kept_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second call trains nothing; the record of every trial is enough for the table."""
-    options = ["--seeds", "1", "--pairs", "1", "--variants", *VARIANTS, "--sequences", "64", "--epochs", "1"]
+    """A second call trains nothing, nor counts twice what is named twice; the record of every trial is enough for the
+    table."""
+    options = ["--seeds", "1", "--pairs", "1", "--sequences", "64", "--epochs", "1", "--variants", *VARIANTS]
     truth.main(["--out", str(tmp_path / "run"), *options, "--labels", "additive"])
     first = capsys.readouterr().out
     kept = sorted((tmp_path / "run" / "trials").iterdir())
     times = [path.stat().st_mtime_ns for path in kept]
-    truth.main(["--out", str(tmp_path / "run"), *options, "--labels", "additive"])
+    truth.main(["--out", str(tmp_path / "run"), *options, VARIANTS[0], "--labels", "additive", "additive"])
     assert [path.stat().st_mtime_ns for path in kept] == times and len(kept) == len(VARIANTS)
     truth.main(["--out", str(tmp_path / "again"), "--tables", str(tmp_path / "run" / "trials.jsonl")])
     assert capsys.readouterr().out == 2 * first
@@ -32,6 +33,11 @@ def test_tables_come_again_from_the_kept_trials(tmp_path: Path, capsys: pytest.C
     assert [record["variant"] for record in table["records"]] == ["full", "no_ri"]
     for record in table["records"]:
         assert all(1 <= rank <= len(PAIRS) for reading in READINGS for rank in record[reading])
+
+
+def test_every_pair_is_planted_once() -> None:
+    """However many are asked for."""
+    assert all(len(set(truth.plants(count))) == count for count in range(1, len(PAIRS) + 1))
 
 
 @pytest.mark.parametrize("label", LABELS)
