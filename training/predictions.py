@@ -14,6 +14,7 @@ those of a method, whose provenance then lists theirs.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -119,7 +120,7 @@ def header(dataset: Dataset, split: str, provenance: dict[str, Any] | None = Non
 
 
 def write(path: Path, header: Header, predictions: Sequence[Prediction]) -> None:
-    """Write one file, whole or not at all. Raises PredictionsError for what `read` would refuse."""
+    """Write one file, whole or not at all. Raises PredictionsError for a line that `read` would refuse by itself."""
     lines = [json.dumps({"format": FORMAT} | asdict(header))]
     for number, prediction in enumerate(predictions, start=2):
         _check(path, number, prediction)
@@ -149,11 +150,14 @@ def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:
     """All predictions of some files, sorted by trait, method and clip.
 
     Raises PredictionsError where files are of different data sets or splits, a clip is predicted twice by one method,
-    or a clip's labels or fold differ; OSError where a file cannot be opened.
+    a clip's labels or fold differ, a person is in two folds or of two genders, or a method has more predictions than
+    the data set has clips; OSError where a file cannot be opened.
     """
     merged: Header | None = None
     places: dict[tuple[str, str, str], str] = {}
     labels: dict[str, tuple[object, ...]] = {}
+    people: dict[str, tuple[int, str]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     found: list[Prediction] = []
     runs: list[dict[str, Any]] = []
     for path in paths:
@@ -171,9 +175,17 @@ def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:
             if key in places:
                 raise PredictionsError(f"{path}:{number}: {' '.join(key)} is predicted already in {places[key]}")
             places[key] = f"{path}:{number}"
-            label = (item.subject, item.age, item.gender, item.kind, item.fold)
+            label, person = (item.subject, item.age, item.gender, item.kind, item.fold), (item.fold, item.gender)
+            counts[item.trait, item.method] += 1
+            problem = None
             if labels.setdefault(item.clip, label) != label:
-                raise PredictionsError(f"{path}:{number}: labels or fold of {item.clip} differ from another line's")
+                problem = f"labels or fold of {item.clip} differ from another line's"
+            elif people.setdefault(item.subject, person) != person:
+                problem = f"fold or gender of subject {item.subject} differ from another line's"
+            elif counts[item.trait, item.method] > head.clips:
+                problem = f"{item.trait} {item.method} has more predictions than the data set has clips, {head.clips}"
+            if problem:
+                raise PredictionsError(f"{path}:{number}: {problem}")
             found.append(item)
     if merged is None:
         raise PredictionsError("no file of predictions was given")
@@ -186,7 +198,10 @@ def _header(path: Path, line: str) -> Header:
         record = json.loads(line)
         if record.pop("format") != FORMAT:
             raise ValueError("another format")
-        return Header(**record)
+        head = Header(**record)
+        if not _is_count(head.clips):
+            raise ValueError(f"clips is {head.clips!r}")
+        return head
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PredictionsError(f"{path}:1: not the header of a file of format {FORMAT}: {error}") from error
 
@@ -209,18 +224,37 @@ def _check(path: Path, number: int, item: Prediction) -> None:
     for name, values in allowed.items():
         if getattr(item, name) not in values:
             problem = f"{name} {getattr(item, name)!r} is not one of {', '.join(values)}"
+    for name in ("age", "fold"):
+        if not _is_count(getattr(item, name)):
+            problem = f"{name} {getattr(item, name)!r} is not a whole number from 0"
+    for name in ("clip", "subject"):
+        if not isinstance(getattr(item, name), str):
+            problem = f"{name} {getattr(item, name)!r} is not text"
     answers = (item.prediction, *item.zeroed.values())
-    if not all(math.isfinite(answer) for answer in answers):
+    shares = item.importance
+    if not all(_is_finite(answer) for answer in answers):
         problem = "a prediction is not a finite number"
     elif item.trait == "gender" and not all(0 <= answer <= 1 for answer in answers):
         problem = "a probability is outside 0 to 1"
-    if item.importance is not None and (len(item.importance) != len(PAIRS) or abs(sum(item.importance) - 1) > 1e-3):
-        problem = f"importance must be {len(PAIRS)} numbers whose sum is 1"
+    if shares is not None and not (
+        len(shares) == len(PAIRS)
+        and all(_is_finite(share) and share >= 0 for share in shares)
+        and abs(sum(shares) - 1) <= 1e-3
+    ):
+        problem = f"importance must be {len(PAIRS)} numbers from 0 whose sum is 1"
     for key in item.zeroed:
         if not set(key.split("+")) <= set(NAMES) or key != zeroed_key(key.split("+")):
             problem = f"{key!r} does not name regions in their order, joined by +"
     if problem:
         raise PredictionsError(f"{path}:{number}: {item.clip}: {problem}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def rounded(value: float) -> float:

@@ -328,9 +328,9 @@ def test_an_old_file_leaves_the_setting_unsaid():
 
 def test_predictions_survive_the_disk_to_six_digits(tmp_path):
     """What is written is read back, sorted, with the header made from the data set."""
-    clip = Clip("a.mp4", Path("a.mp4"), "s", 30, "male", "posed")
-    header = predictions.header(Dataset("mine", (clip,)), "f" * 16, {"seed": 1})
     items = answers("age", "full")
+    clips = tuple(Clip(i.clip, Path(i.clip), i.subject, i.age, i.gender, i.kind) for i in items)
+    header = predictions.header(Dataset("mine", clips), "f" * 16, {"seed": 1})
     predictions.write(tmp_path / "a.jsonl", header, items[::-1])
     again, found = predictions.read([tmp_path / "a.jsonl"])
     assert again == header and [item.clip for item in found] == [item.clip for item in items]
@@ -345,7 +345,7 @@ def test_predictions_survive_the_disk_to_six_digits(tmp_path):
         ({"trait": "gender"}, "probability is outside 0 to 1"),
         ({"prediction": float("nan")}, "not a finite number"),
         ({"method": "magic"}, "method 'magic' is not one of full"),
-        ({"importance": (0.5,) * 36}, "importance must be 36 numbers whose sum is 1"),
+        ({"importance": (0.5,) * 36}, "importance must be 36 numbers from 0 whose sum is 1"),
         ({"zeroed": {"right_eye+left_eye": 3.0}}, "does not name regions in their order"),
         ({"zeroed": {"ear": 3.0}}, "does not name regions"),
     ],
