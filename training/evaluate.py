@@ -13,11 +13,13 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from training import figures, predictions, tables
 from training.ending import in_one_line
-from training.predictions import FILE, PredictionsError
+from training.predictions import FILE, RUNS, PredictionsError
 
 KEPT = "predictions"
 
@@ -38,13 +40,44 @@ def found(paths: Sequence[Path]) -> list[Path]:
 
 
 def write(paths: Sequence[Path], folder: Path) -> None:
-    """Write every table and figure that the predictions allow to `folder`, and the predictions beside them.
+    """Write every table and figure that the predictions allow to `folder`, and the predictions beside them, in place of
+    those of an earlier evaluation.
 
-    Raises PredictionsError, OSError.
+    Raises PredictionsError, before anything is written; OSError.
     """
+    earlier = _earlier(paths, folder / KEPT)
     tables.write(paths, folder)
     figures.write(paths, folder)
-    predictions.pool(paths, folder / KEPT)
+    _pool(paths, folder / KEPT, earlier)
+
+
+def _earlier(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """The files of predictions in a folder that were not given. Raises PredictionsError where others of it were."""
+    given = {path.resolve() for path in paths}
+    files = sorted(folder.glob(f"*.{FILE}"))
+    others = [path for path in files if path.resolve() not in given]
+    if others and len(others) < len(files):
+        raise PredictionsError(
+            f"{others[0]}: not among the files given of its folder: give all, or choose another --out"
+        )
+    return others
+
+
+def _pool(paths: Sequence[Path], folder: Path, earlier: Sequence[Path]) -> None:
+    """Write what some files hold as one file for each trait and method, in place of the earlier ones."""
+    head, items = predictions.read(paths)
+    origins: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for path in paths:
+        part, found = predictions.read([path])
+        for key in dict.fromkeys((item.trait, item.method) for item in found):
+            origins.setdefault(key, []).extend(part.runs)
+    for path in earlier:
+        path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    for (trait, method), runs in origins.items():
+        mine = [item for item in items if (item.trait, item.method) == (trait, method)]
+        header = replace(head, provenance={RUNS: runs})
+        predictions.write(folder / f"{trait}_{method}.{FILE}", header, mine)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

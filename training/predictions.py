@@ -8,8 +8,8 @@ A file is JSON Lines. The first line is the header, each other line one clip as 
      "trait": "age", "method": "full", "prediction": 36.2, "importance": [0.0281, ...],
      "zeroed": {"right_cheek": 41.9, "left_eye+forehead+right_eye": 38.0}}
 
-Several files of one data set and one split may be read together, for instance one of each fold; `pool` makes one of
-those of a method, whose provenance then lists theirs.
+Several files of one data set and one split may be read together, for instance one of each fold; training.evaluate makes
+one of those of a method, whose provenance then lists theirs.
 """
 
 import json
@@ -130,20 +130,6 @@ def write(path: Path, header: Header, predictions: Sequence[Prediction]) -> None
         record["zeroed"] = {key: rounded(value) for key, value in prediction.zeroed.items()}
         lines.append(json.dumps({key: value for key, value in record.items() if value not in (None, {})}))
     write_text(path, "\n".join(lines) + "\n")
-
-
-def pool(paths: Sequence[Path], folder: Path) -> None:
-    """Write what some files hold as one file for each trait and method. Raises PredictionsError, as `read` does."""
-    head, items = read(paths)
-    origins: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for path in paths:
-        part, found = read([path])
-        for key in dict.fromkeys((item.trait, item.method) for item in found):
-            origins.setdefault(key, []).extend(part.runs)
-    folder.mkdir(parents=True, exist_ok=True)
-    for (trait, method), runs in origins.items():
-        mine = [item for item in items if (item.trait, item.method) == (trait, method)]
-        write(folder / f"{trait}_{method}.{FILE}", replace(head, provenance={RUNS: runs}), mine)
 
 
 def read(paths: Sequence[Path]) -> tuple[Header, list[Prediction]]:

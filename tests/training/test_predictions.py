@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smile.regions import PAIRS
-from training import predictions
+from training import evaluate, predictions
 from training.predictions import Header, Prediction, PredictionsError
 
 HEADER = Header("drawn", True, 2, "0", {"commit": "abc"})
@@ -82,3 +82,30 @@ def test_no_method_answers_more_clips_than_there_are(tmp_path: Path) -> None:
         predictions.read([first, second])
     with pytest.raises(PredictionsError, match=r"a\.jsonl:1: not the header .*clips is '2'"):
         predictions.read([written(first, [], **{"clips": "2"})])
+
+
+def test_the_predictions_of_an_earlier_evaluation_are_not_kept(tmp_path: Path) -> None:
+    """They would join the tables that are made from the folder again; other files of it, and the folder's own
+    predictions, are left alone."""
+    runs = [replace(ITEM, method=method) for method in ("full", "no_ri")]
+    first, second = (written(tmp_path / f"{item.method}.jsonl", [item]) for item in runs)
+    out, kept = tmp_path / "out", tmp_path / "out/predictions"
+    evaluate.write([first], out)
+    (kept / "README.md").touch()
+    evaluate.write([second], out)
+    assert {path.name for path in kept.iterdir()} == {"README.md", "age_no_ri.predictions.jsonl"}
+    evaluate.write([*evaluate.found([out]), first], out)
+    evaluate.write(evaluate.found([out]), out)
+    names = [f"age_{item.method}.predictions.jsonl" for item in runs]
+    assert sorted(path.name for path in kept.iterdir()) == ["README.md", *names]
+    assert {item.method for item in predictions.read(evaluate.found([out]))[1]} == {"full", "no_ri"}
+
+
+def test_a_part_of_a_folder_is_not_evaluated_into_it(tmp_path: Path) -> None:
+    """The other predictions would be lost, or join tables that are not made of them."""
+    out = tmp_path / "out"
+    evaluate.write([written(tmp_path / "a.jsonl", [ITEM, replace(ITEM, method="no_ri")])], out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(PredictionsError, match=r"age_no_ri\.predictions\.jsonl: not among the files given .* --out"):
+        evaluate.write([out / "predictions/age_full.predictions.jsonl"], out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
