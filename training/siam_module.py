@@ -101,7 +101,7 @@ class SiamModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """A run that was killed after its last evaluation has nothing left to do."""
-        self.trainer.should_stop = self.waited >= self.optimisation.patience
+        self.trainer.should_stop = 0 < self.waited >= self.optimisation.patience
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(hash((self.seed, self.current_epoch)) % 2**63)

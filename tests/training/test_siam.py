@@ -70,6 +70,25 @@ def test_the_loss_falls_and_the_best_weights_are_released(tmp_path: Path) -> Non
     assert np.mean(errors) == pytest.approx(module.best, abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_without_patience_an_epoch_is_trained() -> None:
+    """Nothing has been waited for before the first; a run that has waited long enough has nothing left to do."""
+    for waited, epochs in ((0, 1), (1, 0)):
+        module = SiamModule(TINY, SiamOptimisation(batch=2, epochs=1, patience=0), 0)
+        module.waited = waited
+        trainer = pl.Trainer(
+            max_epochs=1,
+            num_sanity_val_steps=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, DataLoader(clips(2)), DataLoader(clips(2)))
+        assert (trainer.current_epoch, np.isfinite(module.best)) == (epochs, bool(epochs))
+
+
 class Steps(pl.Callback):
     """Gradients and weights of every step of the optimiser."""
 
