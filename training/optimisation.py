@@ -1,7 +1,7 @@
 """How networks are trained: rates, schedule and what the loss asks for. Nothing is published (SPEC C3)."""
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Literal, get_args
 
 Schedule = Literal["plateau", "cosine"]
@@ -23,8 +23,8 @@ def check_at_least(settings: object, **least: float) -> None:
 def check_above_zero(settings: object, *names: str) -> None:
     """Raises ValueError for the first field that is not."""
     for name in names:
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name} is {getattr(settings, name)}, not above 0")
+        if not 0 < getattr(settings, name) < inf:
+            raise ValueError(f"{name} is {getattr(settings, name)}, not a finite number above 0")
 
 
 def half_cosine(done: float) -> float:

@@ -245,7 +245,7 @@ def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
     parser.add_argument("data", help="folder of UvA-NEMO, or a manifest")
     parser.add_argument("--out", required=True)
     parser.add_argument("--width", choices=WIDTHS, default="compact")
-    parser.add_argument("--features", type=int, help="n, instead of 256; others cannot be exported")
+    parser.add_argument("--features", type=count_from(1), help="n, instead of 256; others cannot be exported")
     parser.add_argument("--after", type=int, choices=(1, 2, 3), default=2, help="spatial attention after this layer")
     parser.add_argument("--dropout", type=float, default=SiamConfig.dropout)
     parser.add_argument("--recurrent-dropout", type=float, default=SiamConfig.recurrent_dropout)
@@ -267,7 +267,7 @@ def parse(arguments: list[str] | None) -> tuple[SiamRun, Accepted]:
         recurrent_dropout=given.recurrent_dropout,
         **CHANGES.get(given.method, {}),
     )
-    network = replace(network, features=given.features) if given.features else network
+    network = replace(network, features=given.features) if given.features is not None else network
     plan = SiamOptimisation(given.rate, l2=given.l2, batch=given.batch, epochs=given.epochs)
     same = {name: getattr(given, name) for name in ("data", "out", "method", "fold", "folds", "seed", "cache")}
     return SiamRun(network=network, optimisation=plan, frame_rate_hz=given.frame_rate, **same), Accepted.of(given)

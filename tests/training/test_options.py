@@ -32,6 +32,7 @@ def listed(manifest: Path, people: int) -> Path:
         (siam_study.main, [*DATA, "--epochs", "0"], "--epochs: 0 is not a whole number from 1"),
         (siam_search.main, [*DATA, "--frame-rate", "nan"], "--frame-rate: nan is not a rate from 5 to 50 Hz"),
         (train_siam.main, [*RUN, "--seed", "-1"], "--seed: -1 is not a whole number from 0"),
+        (train_siam.main, [*RUN, "--features", "0"], "--features: 0 is not a whole number from 1"),
         (protocol.main, [*RUN, "--seed", "-1"], "--seed: -1 is not a whole number from 0"),
         (truth.main, ["--pairs", "37", "--out", "/dev/null/x"], "--pairs: 37 is not a whole number from 1 to 36"),
         (features.main, ["anywhere", "--backbone", "there", "--processes", "x"], "x is not a whole number from 1"),
@@ -50,8 +51,10 @@ def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
     """Those that the settings themselves check."""
     with pytest.raises(SystemExit, match="error: batch is 0, not at least 1"):
         train_siam.main([*RUN, "--batch", "0"])
-    with pytest.raises(SystemExit, match=r"error: rate is 0\.0, not above 0"):
+    with pytest.raises(SystemExit, match=r"error: rate is 0\.0, not a finite number above 0"):
         siam_study.main([*DATA, "--rate", "0"])
+    with pytest.raises(SystemExit, match="error: rate is inf, not a finite number above 0"):
+        train_siam.main([*RUN, "--rate", "inf"])
 
 
 def test_what_a_study_of_siam_is_given_is_read_before_the_clips(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_run_goes_on_however_its_paths_are_spelled(tmp_path: Path) -> None:
         ({"layers": {"wings": 2}}, "wings"),
         ({"layers": {"lstm_dropout": 7}}, "x.yaml: lstm_dropout is 7, not a rate"),
         ({"optimisation": {"batch": 0}}, "x.yaml: batch is 0, not at least 1"),
-        ({"optimisation": {"rate": -1.0}}, "x.yaml: rate is -1.0, not above 0"),
+        ({"optimisation": {"rate": -1.0}}, "x.yaml: rate is -1.0, not a finite number above 0"),
         ({"frame_rate_hz": -3.0}, "x.yaml: frame_rate_hz is -3.0, not from 5 to 50"),
         ({"devices": 0}, "x.yaml: devices is 0, not an integer from 1"),
         ({"optimisation": {"schedule": "steps"}}, "x.yaml: schedule is 'steps', not one of plateau, cosine"),
