@@ -18,6 +18,8 @@ from training.predictions import Prediction
 from training.published import cell, decade
 
 Floats = Sequence[float] | NDArray[np.float64]
+ROUNDING = 1e-12
+"""Share of the largest value up to which a standard deviation is no spread: float64 rounds at some 1e-16 of it."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,11 @@ def by_subject(items: Iterable[Prediction], of: Callable[[Prediction], float] = 
 
 def paired_t(first: Floats, second: Floats, name: str = "paired t, clips") -> Comparison:
     """Two-sided paired t-test. Without any spread of the differences it is undefined."""
-    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    differences = a - b
     difference = float(differences.mean()) if len(differences) else math.nan
     sd = _sd(differences)
-    if not sd:
+    if sd is None or sd <= _rounding(a, b):
         return Comparison(name, len(differences), difference, None, None)
     t = difference / (sd / math.sqrt(len(differences)))
     return Comparison(name, len(differences), difference, t, float(2 * stats.t.sf(abs(t), len(differences) - 1)))
@@ -202,7 +205,7 @@ def welch_t(first: Floats, second: Floats, name: str = "Welch t, clips") -> Comp
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     difference = float(a.mean() - b.mean()) if len(a) and len(b) else math.nan
     sds = _sd(a), _sd(b)
-    if sds[0] is None or sds[1] is None or not any(sds):
+    if sds[0] is None or sds[1] is None or max(sds[0], sds[1]) <= _rounding(a, b):
         return Comparison(name, (len(a), len(b)), difference, None, None)
     parts = sds[0] ** 2 / len(a), sds[1] ** 2 / len(b)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
@@ -229,6 +232,11 @@ def _of_subjects(scores: Floats, subjects: Sequence[str]) -> dict[str, float]:
     for subject, score in zip(subjects, scores, strict=True):
         found.setdefault(subject, []).append(float(score))
     return {subject: float(np.mean(found[subject])) for subject in sorted(found)}
+
+
+def _rounding(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Largest standard deviation that may come of rounding alone."""
+    return ROUNDING * float(np.abs([*first, *second]).max())
 
 
 def _sd(values: NDArray[np.float64]) -> float | None:

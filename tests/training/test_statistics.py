@@ -101,7 +101,13 @@ def test_mcnemar_is_the_exact_binomial():
 
 
 def test_undefined_tests_have_no_p_value():
-    """No spread, no difference, or one clip: nothing is claimed and nothing warns."""
+    """No spread but what was rounded, no difference, or one clip: nothing is claimed and nothing warns."""
+    for values in (np.arange(1.0, 5.0), 1e6 * np.arange(1.0, 5.0)):
+        assert 0 < np.std(values + 0.1 - values) < 1e-9 and statistics.paired_t(values + 0.1, values).p is None
+        assert statistics.paired_t(values + 0.1 + 1e-6 * values, values).p < 0.05
+    tenths = [0.1, 0.3 - 0.2, 0.1]
+    assert statistics.welch_t(tenths, [2, 2]).p is None and statistics.welch_t([2, 2], tenths).p is None
+    assert statistics.welch_t(tenths, [2, 3]).p == pytest.approx(statistics.welch_t([0.1] * 3, [2, 3]).p)
     assert statistics.paired_t([1, 1, 1], [0, 0, 0]).p is None
     assert statistics.welch_t([1], [2, 3]).p is None
     assert statistics.welch_t([1, 1], [2, 2]).p is None
