@@ -124,13 +124,17 @@ def effects(items: Sequence[Prediction], caption: str) -> list[Table]:
         measured.append((name, moved, worse))
     measured.sort(key=lambda entry: -entry[1].value)
     rows = [
-        (name, *(f"{m.value * scale:.2f} ± {(m.se or 0) * scale:.2f}" for m in (moved, worse)), f"{moved.n:,}")
+        (name, *(f"{_number(m.value, scale)} ± {_number(m.se, scale)}" for m in (moved, worse)), f"{moved.n:,}")
         for name, moved, worse in measured
     ]
     records = [{"region": name, "moved": asdict(moved), "worse": asdict(worse)} for name, moved, worse in measured]
     columns = ("region set to zero", f"answer moves by ({unit})", f"error grows by ({unit})", "clips")
     title = "effect of each region's dynamics, ± standard error over clips"
     return [Table(f"Region effects, {trait}", title, caption, columns, tuple(rows), records)]
+
+
+def _number(value: float | None, scale: float) -> str:
+    return "?" if value is None else f"{value * scale:.2f}"
 
 
 def _error(item: Prediction, prediction: float | None = None) -> float:

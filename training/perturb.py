@@ -209,7 +209,8 @@ def _swap(options: argparse.Namespace) -> None:
     for method, mine in answered.items():
         print(f"{method}: {len(mine)} pairs")
         for name, moved in mean_shift(mine).items():
-            print(f"  {name}: {moved.value:+.3g} towards the donor, standard error {moved.se or 0:.2g}")
+            error = "?" if moved.se is None else f"{moved.se:.2g}"
+            print(f"  {name}: {moved.value:+.3g} towards the donor, standard error {error}")
 
 
 if __name__ == "__main__":

@@ -123,11 +123,13 @@ def test_the_table_comes_again_from_the_kept_answers(folder: Path, content: dict
         perturb.main(["--tables", str(broken), "--out", str(tmp_path)])
 
 
-def test_a_clip_that_was_learned_from_is_refused(folder: Path) -> None:
-    """Named clips of another side than the test side end with a message, those of it are swapped."""
+def test_a_clip_that_was_learned_from_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named clips of another side than the test side end with a message, those of it are swapped; one pair has no
+    standard error."""
     (target, donor), *_ = perturb.drawn(sides(folder, 0))
     run = str(folder / "runs/age/full/0")
     perturb.main([run, "--target", target.name, "--donor", donor.name])
+    assert capsys.readouterr().out.count(" towards the donor, standard error ?\n") == len(NAMES)
     with pytest.raises(SystemExit, match=f"{donor.name}: not a readable clip of the test side of fold 1"):
         perturb.main([str(folder / "runs/age/full/1"), "--target", sides(folder, 1)[0].name, "--donor", donor.name])
 

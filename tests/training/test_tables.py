@@ -193,6 +193,12 @@ def test_groups_of_different_sizes_are_compared_by_the_pair(report):
     assert "left_eye + right_eye (" in two and "a pair" not in two
 
 
+def test_the_effect_on_a_single_clip_has_no_spread():
+    """A standard error of one clip is undefined, not nought."""
+    (table,) = interpretation.effects(answers("age", "full")[:1], "")
+    assert table.rows[0] == ("right_cheek", "4.00 ± ?", table.rows[0][2], "1") and table.rows[0][2].endswith(" ± ?")
+
+
 def test_copies_of_clips_do_not_make_importances_more_certain():
     """Not over people: the standard error over clips falls with the root of their number, that over subjects stays."""
     items = answers("age", "full")
