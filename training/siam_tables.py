@@ -81,7 +81,7 @@ def guess(header: Header, method: str) -> tuple[float, int] | None:
 
 def _guessed(header: Header, rows: Sequence[dict[str, Any]]) -> str:
     """What the first of a table's methods that was run would be worth if it had learned the mean age alone."""
-    found = (guess(header, row["method"]) for row in rows if "method" in row)
+    found = (guess(header, row["method"]) for row in rows if "method" in row and tables.is_shown(row, header))
     for years, clips in filter(None, found):
         return f"Always saying the mean age of the training clips: {years:.2f} ({clips:,})."
     return ""
@@ -122,14 +122,14 @@ def least_clips(header: Header, results: Results, caption: str) -> Table:
         record: dict[str, Any] = {"least": least, "clips": len(found)}
         for label, items in (("anew", found), ("whole", everyone), ("fdin", first)):
             mean = statistics.mean([item for item in items if item.clip in kept])
-            cells.append(tables.NOT_RUN if mean is None else f"{mean.value:.2f}")
+            cells.append(tables.mean_text(mean, "age", tables.NOT_RUN))
             record[label] = None if mean is None else asdict(mean)
         alone = guess(header, method)
         cells.append(tables.NOT_RUN if alone is None else f"{alone[0]:.2f}")
-        test = statistics.compare(found, first)[0] if found and first else None
-        cells.append("–" if test is None or test.p is None else f"{test.p:.4f}")
+        clips, people = statistics.compare(found, first) if found and first else (None, None)
+        cells += ["–" if test is None else tables.p_text(test) for test in (clips, people)]
         rows.append((str(least), str(len(found)), *cells))
-        records.append(record | {"guess": alone and alone[0], "p": test and test.p})
+        records.append(record | {"guess": alone and alone[0], "p": clips and clips.p, "subject_p": people and people.p})
     text = (
         f"Years. {caption} The paper prints a curve without numbers: SIAM is better than the others (p < 0.01) where "
         "every age has more than 5 clips. The split is that of all clips."
@@ -142,6 +142,7 @@ def least_clips(header: Header, results: Results, caption: str) -> Table:
         "FDIN, the same clips",
         "always the mean age",
         "p, SIAM trained on these against FDIN, paired t over clips",
+        "the same over subject means",
     )
     return Table("S Figure 8", "Ages with few clips left out", text, columns, tuple(rows), records)
 

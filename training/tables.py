@@ -107,14 +107,12 @@ def caption(header: Header, printed: dict[str, Any] | None = None) -> str:
 def comparison(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
     """A table of methods by subdivisions of the clips."""
     trait = printed["trait"]
-    expression = "disgust" if header.data_set == DISGUST_DATA else "smile"
     spread = printed.get("spread", STANDARD_ERROR)
     caption = caption.replace(STANDARD_ERROR, spread)
     columns = list(dict.fromkeys(column for row in printed["rows"] for column in row["values"]))
     rows, records = [], []
     for row in printed["rows"]:
-        shown = row.get("expression", expression) == expression
-        found = results.get((trait, row.get("method", "")), []) if shown else []
+        found = results.get((trait, row.get("method", "")), []) if is_shown(row, header) else []
         means = statistics.groups(found)
         texts, cells = [], {}
         for column in columns:
@@ -122,7 +120,7 @@ def comparison(name: str, printed: dict[str, Any], header: Header, results: Resu
             absent = NOT_RUN if "method" in row and not found else NOT_PRINTED
             width = f" ± {row['sd']:.2f}" if column == "all" and "sd" in row else ""
             texts.append(NOT_PRINTED if value is None else f"{value:.2f}{width}")
-            texts.append(_text(ours, trait, absent, of_clips=spread != STANDARD_ERROR))
+            texts.append(mean_text(ours, trait, absent, of_clips=spread != STANDARD_ERROR))
             cells[column] = {"printed": value, "ours": _record(ours)}
         rows.append((_row_name(row, found, header), *texts))
         status = NOT_RUN if "method" in row and not found else ("run" if found else "not ours")
@@ -135,6 +133,12 @@ def comparison(name: str, printed: dict[str, Any], header: Header, results: Resu
     return Table(name, printed["title"], text, ("method", *head), tuple(rows), records)
 
 
+def is_shown(row: dict[str, Any], header: Header) -> bool:
+    """Whether a printed row is of the expression of the data set, a smile or disgust."""
+    expression = "disgust" if header.data_set == DISGUST_DATA else "smile"
+    return bool(row.get("expression", expression) == expression)
+
+
 def _perturbation(name: str, printed: dict[str, Any], header: Header, results: Results, caption: str) -> Table:
     """The table of zeroed regions; where several are zeroed, jointly and each alone, since the papers do not say."""
     everyone = results.get((printed["trait"], OURS), [])
@@ -144,7 +148,7 @@ def _perturbation(name: str, printed: dict[str, Any], header: Header, results: R
         for index, (label, sets) in enumerate(_variants(row["zeroed"])):
             ours = statistics.mean(items, _zeroed_error(sets)) if _has_zeroed(items, sets) else None
             value = f"{row['values']['mae']:.2f} ± {row['se']:.2f}" if index == 0 else NOT_PRINTED
-            rows.append((label, row.get("note", ""), value, _text(ours, "age", NOT_RUN)))
+            rows.append((label, row.get("note", ""), value, mean_text(ours, "age", NOT_RUN)))
             mae, se = (row["values"]["mae"], row["se"]) if index == 0 else (None, None)
             records.append({"zeroed": sets, "printed": mae, "printed_se": se, "ours": _record(ours)})
     columns = ("zeroed", "role in the papers", "paper", "ours")
@@ -241,8 +245,7 @@ def differences(trait: str, pairs: Sequence[tuple[str, list[Comparison]]], capti
     for label, tests in pairs:
         for test in tests:
             n = f"{test.n:,}" if isinstance(test.n, int) else " + ".join(f"{count:,}" for count in test.n)
-            p = "undefined" if test.p is None else (f"{test.p:.4f}" if test.p >= 1e-4 else f"{test.p:.1e}")
-            rows.append((label, test.name, n, _number(test.difference, trait), p))
+            rows.append((label, test.name, n, _number(test.difference, trait), p_text(test)))
             records.append({"comparison": label, **asdict(test)})
     unit = "years" if trait == "age" else "percentage points"
     columns = ("comparison", "test", "n", f"difference ({unit})", "p, two-sided")
@@ -278,11 +281,17 @@ def _meant(header: Header, method: str) -> int:
     return max((sum(run["clips"]) for run in runs), default=header.clips)
 
 
-def _text(mean: Mean | None, trait: str, absent: str, of_clips: bool = False) -> str:
+def mean_text(mean: Mean | None, trait: str, absent: str, of_clips: bool = False) -> str:
     """`of_clips`: with the spread of the clips, not of the mean."""
     if mean is None:
         return absent
     return f"{_number(mean.value, trait)} ± {_number(mean.sd if of_clips else mean.se, trait)} ({mean.n:,})"
+
+
+def p_text(test: Comparison) -> str:
+    if test.p is None:
+        return "undefined"
+    return f"{test.p:.4f}" if test.p >= 1e-4 else f"{test.p:.1e}"
 
 
 def _number(value: float | None, trait: str) -> str:

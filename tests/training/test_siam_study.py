@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_rel
 
 from networks.siam_config import siam_config
 from tests.training import planted_faces
@@ -30,7 +31,7 @@ from training.siam_methods import GUESS, METHODS, PHASES, SIAM
 from training.siam_plan import SiamPlan
 from training.siam_record import Record
 from training.siam_tables import rates
-from training.tables import by_method
+from training.tables import DISGUST_DATA, PAPERS_DATA, by_method
 from training.train_siam import SiamRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,6 +162,39 @@ def test_the_error_of_the_mean_age_is_pooled_over_folds() -> None:
     header = Header("drawn", True, 40, "0", {"runs": [*runs, {"config": {"ablation": "full"}}]})
     assert siam_tables.guess(header, SIAM) == (12.5, 40) and siam_tables.guess(header, "siam_posed") == (1.0, 5)
     assert siam_tables.guess(header, "siam_cnn") is None
+
+
+def test_a_caption_tells_the_mean_age_of_its_own_data() -> None:
+    """S Table 4 has posed smiles on smiles, and all clips on disgust: the error on all smiles is another table's."""
+    run = {"config": {"method": SIAM, "fold": 0}, "clips": [9, 9, 30], GUESS: 10.0}
+    said = {
+        data: {made.name: made.caption for made in siam_tables.age_tables(Header(data, False, 30, "0", run), [])}
+        for data in (PAPERS_DATA, DISGUST_DATA)
+    }
+    guessed = "Always saying the mean age of the training clips: 10.00 (30)."
+    assert guessed in said[PAPERS_DATA]["S Table 1"] and guessed not in said[PAPERS_DATA]["S Table 4"]
+    assert guessed in said[DISGUST_DATA]["S Table 4"]
+
+
+def test_ages_with_few_clips_are_compared_over_clips_and_over_people() -> None:
+    """Means with their standard error and number, as the caption says, and both tests (SPEC A8)."""
+    errors = {SIAM: [1.0, 2.0, 3.0, 6.0], "full": [2.0, 5.0, 3.0, 9.0], "siam_from_5": [4.0, 5.0, 7.0]}
+    items = [
+        Prediction(str(clip), f"s{clip // 2}", 30, "male", "posed", 0, "age", method, 30 + error)
+        for method, found in errors.items()
+        for clip, error in enumerate(found)
+    ]
+    table = siam_tables.least_clips(Header("drawn", True, 4, "0"), by_method(items), "drawn.")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["1"][:4] == ("4", "3.00 ± 1.08 (4)", "3.00 ± 1.08 (4)", "4.75 ± 1.55 (4)")
+    assert rows["5"][:4] == ("3", "5.33 ± 0.88 (3)", "2.00 ± 0.58 (3)", "3.33 ± 0.88 (3)")
+    clips, people = (
+        f"{ttest_rel(*pairs).pvalue:.4f}" for pairs in (([1, 2, 3, 6], [2, 5, 3, 9]), ([1.5, 4.5], [3.5, 6]))
+    )
+    assert rows["1"][4:] == ("not run", clips, people)
+    assert rows["2"] == ("0", *4 * ["not run"], "–", "–")
+    (record,) = (record for record in table.records if record["least"] == 1)
+    assert (f"{record['p']:.4f}", f"{record['subject_p']:.4f}") == (clips, people)
 
 
 def test_an_option_that_diverges_is_left_out_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
