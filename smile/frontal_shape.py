@@ -106,7 +106,7 @@ def _scaled() -> NDArray[np.float32]:
 
 MEAN_SHAPE: NDArray[np.float32] = _scaled()
 """(68, 2) float32, (x, y) in pixels of the warped face, y down: cropped from the brows to the boundary, then scaled to
-114x114, in width by 7 % less than in height."""
+114x114, in width by 6 % less than in height."""
 
 
 def _opposite() -> NDArray[np.intp]:
