@@ -144,7 +144,7 @@ def server_command(prefix: Path, options: argparse.Namespace) -> list[str]:
 
 def parse_arguments() -> argparse.Namespace:
     def environment(name: str, default: object) -> object:
-        return os.environ.get(f"TRITON_{name}", default)
+        return os.environ.get(f"TRITON_{name}") or default
 
     parser = argparse.ArgumentParser(description="Serve model_repository/ with the real Triton server, on the CPU.")
     parser.add_argument(

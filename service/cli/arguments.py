@@ -12,6 +12,7 @@ from service.cli import exits
 
 HOST = "127.0.0.1"
 PORT = 8080
+LAST_PORT = 65_535
 
 EXAMPLES = """\
 examples:
@@ -46,8 +47,9 @@ def parser() -> argparse.ArgumentParser:
     _predict(commands.add_parser("predict", help="answer clips, folders of clips, or standard input"))
     serve = commands.add_parser("serve", help="serve the API and the page")
     serve.description = "Serve the API and the page. Everything else is set by SMILE_... variables: see the README."
-    serve.add_argument("--host", default=os.environ.get("HOST", HOST), help="default: HOST or %(default)s")
-    serve.add_argument("--port", type=int, default=os.environ.get("PORT", PORT), help="default: PORT or %(default)s")
+    host, port = os.environ.get("HOST") or HOST, os.environ.get("PORT") or str(PORT)
+    serve.add_argument("--host", type=_host, default=host, help="default: HOST or %(default)s")
+    serve.add_argument("--port", type=_port, default=port, help="default: PORT or %(default)s")
     worker = commands.add_parser("worker", help="do the jobs that gateways put into Redis")
     worker.description = (
         "Do jobs until stopped. SMILE_JOBS=redis://... names the queue, for gateways and workers alike."
@@ -105,6 +107,18 @@ def _predict(predict: argparse.ArgumentParser) -> None:
 
 def _url(command: argparse.ArgumentParser) -> None:
     command.add_argument("--url", help="ask the server at URL instead of loading the model here")
+
+
+def _host(text: str) -> str:
+    if not text:  # would be every interface
+        raise argparse.ArgumentTypeError(f"an address, such as {HOST}")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to {LAST_PORT}")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -1,10 +1,14 @@
 """What the environment says."""
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
+from service.cli import arguments
 from service.settings import Settings, available_cores, warn_of_unknown
+from tests.service.triton_server import SERVE
 
 
 def test_cores_follow_the_quota(tmp_path: Path) -> None:
@@ -36,6 +40,35 @@ def test_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in Settings.model_fields:
         monkeypatch.setenv(f"SMILE_{name.upper()}", "")
     assert Settings() == defaults
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [({"HOST": "", "PORT": ""}, (arguments.HOST, arguments.PORT)), ({"HOST": "::1", "PORT": "0"}, ("::1", 0))],
+)
+def test_address_to_serve_on(given: dict[str, str], meant: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOST and PORT say it; an empty one counts as absent, and not as every interface."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    asked = arguments.parser().parse_args(["serve"])
+    assert (asked.host, asked.port) == meant
+
+
+@pytest.mark.parametrize("option", ["--host=", "--port=", "--port=-1", "--port=65536", "--port=http"])
+def test_address_that_is_none_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is loaded: 74642 was served as 9106, an empty host as every interface."""
+    with pytest.raises(SystemExit, match="2"):
+        arguments.parser().parse_args(["serve", option])
+    assert "such as 127.0.0.1" in (said := capsys.readouterr().err) or "from 0 to 65535" in said
+
+
+def test_empty_address_of_triton_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make triton` reads TRITON_HOST and its ports alike."""
+    monkeypatch.setattr(sys, "argv", [str(SERVE)])
+    for name in ("HOST", "HTTP_PORT"):
+        monkeypatch.setenv(f"TRITON_{name}", "")
+    asked = runpy.run_path(str(SERVE))["parse_arguments"]()
+    assert (asked.host, asked.http_port) == ("127.0.0.1", 8000)
 
 
 def test_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
