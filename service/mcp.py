@@ -1,5 +1,6 @@
 """A Model Context Protocol server with one tool, `predict`, on standard input and output."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,7 +76,9 @@ async def predict(
         if not serving.has_answered:
             await serving.predictor.card()  # waits are for a server that was there before
             serving.has_answered = True
-        with opened(Source(path, clip, Path(clip.name))) as file:
+        if os.path.exists(clip) and not os.path.isfile(clip):  # nobody would end what comes out of a pipe or a device
+            raise Refused("unreadable_file", "not a regular file: name a video file")
+        async with opened(Source(path, clip, Path(clip.name))) as file:
             return (await serving.predictor.predict(file, wanted)).prediction
     except Refused as error:
         raise ToolError(f"{error.code}: {error}") from error

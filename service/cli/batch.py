@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -135,8 +135,8 @@ async def _answer(source: Source, order: Order) -> Result:
     """Answer one clip and write its pictures."""
     sha256 = ""
     try:
-        with ExitStack() as files:
-            clip = files.enter_context(opened(source))
+        async with AsyncExitStack() as files:
+            clip = await files.enter_async_context(opened(source))
             sha256 = (await asyncio.to_thread(hashlib.file_digest, clip, "sha256")).hexdigest()  # type: ignore[arg-type]
             clip.seek(0)
             film = files.enter_context(order.films.written(source)) if order.films else None

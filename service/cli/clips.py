@@ -4,13 +4,15 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from service.cli.exits import Refused, Usage
+from service.cli.threads import in_thread
 
 STANDARD_INPUT = "-"
 SUFFIXES = frozenset(
@@ -78,11 +80,11 @@ def _name(path: Path) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
-@contextmanager
-def opened(source: Source) -> Iterator[BinaryIO]:
+@asynccontextmanager
+async def opened(source: Source) -> AsyncIterator[BinaryIO]:
     """The clip, seekable. Raises Refused where it cannot be read, at once or while it is."""
     try:
-        with _seekable(source.path) as file:
+        with await in_thread(partial(_seekable, source.path)) as file:
             yield file
     except OSError as error:
         raise Refused("unreadable_file", error.strerror or "cannot be read") from error
@@ -90,7 +92,8 @@ def opened(source: Source) -> Iterator[BinaryIO]:
 
 def _seekable(path: Path | None) -> BinaryIO:
     if path is None:
-        return _spooled(sys.stdin.buffer)
+        # Without a buffer, whose lock an abandoned thread would hold when the interpreter ends.
+        return _spooled(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False))
     try:
         file = path.open("rb")
     except ValueError as error:  # a NUL, or what no encoding of file names has

@@ -2,11 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
-from threading import Thread
 from typing import BinaryIO, TypeVar
 
 import httpx
@@ -15,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from service import schemas
 from service.cli.exits import Postponed, Refused, Unavailable, Usage
 from service.cli.predictor import Answer, Wanted
+from service.cli.threads import in_thread
 
 PARALLEL = 4
 CONNECT_S, ANSWER_S = 10, 300
@@ -30,7 +28,6 @@ AWAY, SLOW = {429, 502, 503}, {408, 504}
 NOT_A_GATEWAY = "not_a_gateway"
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
-Returned = TypeVar("Returned")
 
 
 class _Away(Exception):
@@ -69,7 +66,7 @@ class RemotePredictor:
 
     async def card(self) -> schemas.ModelCard:
         try:
-            response = await _in_thread(partial(self._client.get, "/model"))
+            response = await in_thread(partial(self._client.get, "/model"))
         except httpx.TransportError as error:
             raise Unavailable(f"{self._url}: no server answers there") from error
         if not response.is_success:
@@ -96,7 +93,7 @@ class RemotePredictor:
         """Write the answer into `body`; ask again while the server is away, or too slow, for the moment."""
         for tried, wait_s in enumerate((*WAITS_S, 0), 1):
             try:
-                return await _in_thread(partial(self._ask, route, clip, asked, body))
+                return await in_thread(partial(self._ask, route, clip, asked, body))
             except _Slow:
                 if tried >= SLOW_TRIES:
                     raise
@@ -145,21 +142,6 @@ class RemotePredictor:
             return schema.model_validate_json(text)
         except ValidationError as error:
             raise Unavailable(f"{self._url}: answers in a form that this version does not know") from error
-
-
-async def _in_thread(work: Callable[[], Returned]) -> Returned:
-    """Like asyncio.to_thread, but once it is cancelled nobody waits for the thread, the interpreter's end included."""
-    future: Future[Returned] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(future)
 
 
 def _flag(value: bool) -> str:

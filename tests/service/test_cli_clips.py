@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,33 @@ def test_pipe_is_a_clip(client: httpx.Client, tmp_path: Path) -> None:
         with subprocess.Popen(["cp", str(DEMO), str(pipe)]):
             assert main(["predict", str(pipe), "--out", str(out), "--url", str(client.base_url)]) == Exit.FINE
         assert [line["clip"] for line in _lines(out)] == [str(pipe)] * rows
+
+
+@pytest.mark.parametrize(
+    ("clip", "number", "status"),
+    [
+        ("-", signal.SIGINT, Exit.INTERRUPTED),
+        ("-", signal.SIGTERM, Exit.TERMINATED),
+        ("pipe", signal.SIGTERM, Exit.TERMINATED),
+    ],
+)
+def test_interrupt_does_not_wait_for_input(
+    client: httpx.Client, tmp_path: Path, clip: str, number: signal.Signals, status: Exit
+) -> None:
+    """Ctrl-C, or SIGTERM, ends the command at once although whoever sends the clip has not ended."""
+    name = "-" if clip == "-" else str(tmp_path / clip)
+    command = [sys.executable, "-m", "service", "predict", name, "--url", str(client.base_url)]
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    if clip != "-":
+        os.mkfifo(name)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeding) as run:
+        assert run.stdin and run.stderr
+        with run.stdin if clip == "-" else open(name, "wb") as sender:
+            sender.write(bytes(1_000_000))  # more than a pipe holds: the command reads
+            sender.flush()
+            run.send_signal(number)
+            assert run.wait(20) == status
+        assert run.stderr.read() == b""
 
 
 def _lines(out: Path) -> list[dict[str, Any]]:

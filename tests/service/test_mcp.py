@@ -1,5 +1,6 @@
 """The MCP server, over standard input and output, by the SDK's own client."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,15 @@ async def test_one_tool_with_the_schema_of_the_api(demo: bytes) -> None:
 
 
 async def test_asks_a_gateway(client: httpx.Client, tmp_path: Path) -> None:
-    """With --url the gateway answers; a path that leads nowhere is said and not raised."""
+    """With --url the gateway answers; a path that leads nowhere, or into a pipe, is said and not raised."""
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
     async with _client("--url", str(client.base_url)) as asking:
         answered = await asking.call_tool("predict", {"path": str(DEMO), "explain": True})
         assert answered.structured_content["age"]["region_effects"]
         second = await asking.call_tool("predict", {"path": str(DEMO), "network": "siam"})
         assert second.structured_content["siam"]["age"]["years"] and second.structured_content["age"] is None
-        for nowhere in (str(tmp_path / "none.mp4"), "a\0b"):
+        for nowhere in (str(tmp_path / "none.mp4"), "a\0b", "/dev/null", str(pipe)):
             missing = await asking.call_tool("predict", {"path": nowhere})
             assert missing.is_error and "unreadable_file: " in missing.content[0].text
 
