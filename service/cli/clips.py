@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from service.cli.exits import Refused, Usage
 from service.cli.threads import in_thread
@@ -61,18 +61,43 @@ def _sources(argument: str) -> Iterator[Source]:
     elif os.path.isdir(path):
         for clip in _inside(path):
             yield Source(_name(clip), clip, clip.relative_to(path))
-    elif os.path.exists(path):
+    elif _exists(path):
         yield Source(_name(path), path, Path(path.name))
     else:
         raise Usage(f"{argument}: no such file or folder")
 
 
+def _exists(path: Path) -> bool:
+    """Raises Usage where that cannot be told."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        _fail(error)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _inside(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(parent, name)
+    """Each real folder is searched once, those behind links last. Raises Usage where one cannot be read."""
+    searched = set()
+    waiting = [folder]
+    for start in waiting:
+        for parent, folders, files in os.walk(start, onerror=_fail):
+            real = os.path.realpath(parent)
+            if real in searched:
+                folders.clear()
+                continue
+            searched.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += (path for name in folders if (path := Path(parent, name)).is_symlink())
+            for name in sorted(files):
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                    yield Path(parent, name)
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise Usage(f"{error.filename}: {error.strerror}; let it be read, or name other clips and folders") from error
 
 
 def _name(path: Path) -> str:

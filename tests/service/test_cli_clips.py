@@ -1,10 +1,12 @@
 """Which clips `smile predict` takes, where it lets pictures go, and what it makes of files that cannot be read."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,42 @@ def test_folder_is_searched_for_every_kind_of_clip(tmp_path: Path) -> None:
     for name in ("a.gif", "b.APNG", "c.asf", "d.mxf", "e.mp4", "f.png", "g.txt", ".h.gif"):
         (tmp_path / name).touch()
     assert [source.path for source in find([str(tmp_path)])] == sorted(tmp_path.glob("[a-e].*"))
+
+
+def test_folders_behind_links_are_searched_too(tmp_path: Path) -> None:
+    """Each once, where it really is if that is searched, however links lead round in circles."""
+    folder, elsewhere = tmp_path / "clips", tmp_path / "elsewhere"
+    for place in (folder / "more", elsewhere):
+        place.mkdir(parents=True)
+        (place / "a.mp4").touch()
+    for link, target in (("again", "more"), ("more/round", ".."), ("other", elsewhere), ("twice", elsewhere)):
+        (folder / link).symlink_to(target)
+    assert [source.name for source in find([str(folder)])] == [f"{folder}/more/a.mp4", f"{folder}/other/a.mp4"]
+
+
+@pytest.mark.parametrize("asked", ["", "locked", "locked/a.mp4", "locked/more"])
+def test_folder_that_cannot_be_searched_is_named(asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clips are not left out without a word, nor said not to exist."""
+    locked = tmp_path / "locked"
+    (locked / "more").mkdir(parents=True)
+    for clip in (tmp_path / "a.mp4", locked / "a.mp4"):
+        clip.touch()
+
+    def heeded(function: Callable[..., Any], refused: str) -> Callable[..., Any]:
+        """As if permissions were: root, as whom containers run tests, has them all."""
+
+        def call(path: Any, *arguments: Any, **options: Any) -> Any:
+            if str(path).startswith(refused):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return function(path, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "scandir", heeded(os.scandir, f"{locked}"))
+    monkeypatch.setattr(os, "stat", heeded(os.stat, f"{locked}/"))
+    named = tmp_path / asked if "/" in asked else locked
+    with pytest.raises(Usage, match=f"{named}: Permission denied"):
+        find([str(tmp_path / asked)])
 
 
 def test_folder_of_pictures_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
