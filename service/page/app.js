@@ -15,6 +15,7 @@ let clip = null;
 let asked = {};
 let key = "";
 let running = new AbortController();
+let drawing = false;
 
 function show(section) {
   for (const id of SECTIONS) $(id).hidden = id !== section;
@@ -60,6 +61,7 @@ async function read(chosen, how, under = randomKey()) {
     const answer = await readAsJob(clip, whole, { signal, key, onSent, onProgress });
     showResult(answer);
     $("save-status").textContent = NOTHING_SAVED;
+    setDrawing(false);
     show("result");
   } catch (error) {
     if (!signal.aborted) fail(error);
@@ -138,8 +140,16 @@ function save(blob, name) {
 
 const shownTrait = () => document.querySelector("#trait-switch input:checked")?.value;
 
+// One thing at a time, so that each download follows its own click: browsers drop others. The focus stays.
+function setDrawing(value) {
+  drawing = value;
+  for (const id of ["save-png", "save-svg", "save-film"]) $(id).setAttribute("aria-disabled", value);
+}
+
 // `parameters`: of the job, beside those of this clip; `wanted` and `type`: as of readAsJob.
 async function saveDrawn(what, extension, { parameters, wanted, type }) {
+  if (drawing) return;
+  setDrawing(true);
   const { signal } = running;
   const trait = shownTrait();
   $("save-status").textContent = `Drawing the ${what} …`;
@@ -151,6 +161,8 @@ async function saveDrawn(what, extension, { parameters, wanted, type }) {
     if (signal.aborted) return;
     const [title, advice] = FAILURES[error.code] ?? [`The ${what} could not be drawn.`, "Try again."];
     $("save-status").textContent = `${title} ${advice}`;
+  } finally {
+    if (!signal.aborted) setDrawing(false);
   }
 }
 

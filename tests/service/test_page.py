@@ -138,6 +138,21 @@ def test_saves_answer_figure_and_film(read: Browser) -> None:
 
 
 @in_chromium
+def test_draws_one_thing_at_a_time(read: Browser) -> None:
+    """Until it is saved: browsers drop a download that follows another without a click. Focus stays on the button."""
+    drawing = "['png', 'svg', 'film'].map((name) => document.querySelector(`#save-${name}`).ariaDisabled === 'true')"
+    both = "const svg = document.querySelector('#save-svg'); svg.focus(); svg.click();"
+    both += f"document.querySelector('#save-film').click(); return {drawing}"
+    assert read.run(both) == [True, True, True]
+    assert read.text("#save-status") in ("Drawing the figure …", "The figure is saved.")
+    read.wait(lambda: read.run(f"return {drawing}") == [False, False, False])
+    assert read.text("#save-status") == "The figure is saved."
+    assert read.run("return document.activeElement.id") == "save-svg"
+    read.click("#save-film")
+    assert read.text("#save-status") == "Drawing the film …"
+
+
+@in_chromium
 def test_figures_may_take_longer_than_clients_wait(window: Browser, gateway: Serve) -> None:
     """They are drawn by jobs, like the answer: `/figure` would be refused here."""
     opened(window, gateway(deadline_s=0.01))
@@ -159,6 +174,7 @@ def test_next_result_says_nothing_of_what_was_saved_before(read: Browser) -> Non
     read.upload("#file", DEMO)
     read.wait(lambda: read.shown("#result"))
     assert read.text("#save-status") == before
+    assert not read.run("return document.querySelector('#save-film').ariaDisabled === 'true'")
 
 
 @in_chromium
