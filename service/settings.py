@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smile.decoding import Limits
@@ -42,7 +43,7 @@ def _cpu_quota(cgroup: Path) -> tuple[int, int]:
 class Settings(BaseSettings):
     """One attribute per variable: `max_upload_mb` is `SMILE_MAX_UPLOAD_MB`. An empty one counts as absent."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
 
     backend: BackendName = "inprocess"
     model_repository: Path = Path(__file__).parent.parent / "model_repository"
@@ -92,6 +93,19 @@ class Settings(BaseSettings):
     gender: bool = True
     """False: gender is neither answered nor accepted in `traits`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("jobs")
+    @classmethod
+    def _parsable(cls, jobs: str) -> str:
+        if jobs != "inprocess":
+            from redis.asyncio.connection import parse_url
+
+            try:
+                parse_url(jobs)
+            except ValueError:  # whose words may quote the password
+                usage = "no URL of a Redis: write redis://user:password@host:port/number"
+                raise PydanticCustomError("redis_url", usage) from None
+        return jobs
 
     @property
     def limits(self) -> Limits:

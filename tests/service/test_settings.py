@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from service.cli import arguments
+from service.cli.exits import Exit
+from service.cli.main import main
 from service.settings import Settings, available_cores, warn_of_unknown
 from tests.service.triton_server import SERVE
 
@@ -69,6 +72,22 @@ def test_empty_address_of_triton_counts_as_absent(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(f"TRITON_{name}", "")
     asked = runpy.run_path(str(SERVE))["parse_arguments"]()
     assert (asked.host, asked.http_port) == ("127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize(
+    "mistyped", ["redis://:secret@127.0.0.1:abc", "redis://:secret/word@host", "redis://h?db=secret"]
+)
+def test_mistyped_queue_is_said_without_its_password(
+    mistyped: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, by whatever starts; what a library says of a URL may quote it."""
+    monkeypatch.setenv("SMILE_JOBS", mistyped)
+    assert main(["worker"]) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert said == "smile: SMILE_JOBS: no URL of a Redis: write redis://user:password@host:port/number\n"
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    assert "secret" not in str(raised.value)
 
 
 def test_misspelt_variable_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
