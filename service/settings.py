@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     job_deadline_s: float = Field(default=900, gt=0)
     """Longest work on one job."""
     job_results_s: float = Field(default=3600, gt=0)
-    """How long a job that has ended, and its results, are kept. In process the oldest are forgotten before, where the
-    results of all would be larger than the clips of as many jobs as may wait and be in work."""
+    """How long a job that has ended, and its results, are kept. In process the oldest are forgotten before, where they
+    are very many, or their results would be larger than the clips of as many jobs as may wait and be in work."""
     job_lease_s: float = Field(default=10, ge=1)
     """After how long without a sign of life a worker's job is given to another."""
 

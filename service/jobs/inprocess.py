@@ -25,6 +25,9 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
+MOST_ENDED = 10_000
+"""Jobs that have ended and are still known; the oldest are forgotten before their time."""
+
 
 class _Entry:
     def __init__(self, submission: Submission) -> None:
@@ -37,6 +40,7 @@ class _Entry:
         self.progress = submission.options.progress()
         self.began = self.ended = 0.0
         self.expires_s: float | None = None
+        self.expiry: asyncio.TimerHandle | None = None
         self.outputs: dict[Output, bytes | mmap.mmap] = {}
         self.problem: Problem | None = None
         self.task: asyncio.Task[None] | None = None
@@ -79,6 +83,10 @@ class InProcessJobs:
         self._metrics = metrics
         metrics.watch_jobs(self._gate)
         self._entries: dict[str, _Entry] = {}
+        self._ended: dict[str, None] = {}
+        """Ids, the oldest end first."""
+        self._with_results: dict[str, int] = {}
+        """Their bytes, by id, likewise."""
         self._ids: dict[str, str] = {}
         """Idempotency key -> id."""
         self._stopping = 0
@@ -87,8 +95,7 @@ class InProcessJobs:
     async def check(self, key: str | None) -> None:
         if key in self._ids:
             return
-        unfinished = sum(entry.expires_s is None for entry in self._entries.values())
-        if unfinished + self._stopping >= self._gate.room:
+        if len(self._entries) - len(self._ended) + self._stopping >= self._gate.room:
             raise Overloaded(self._gate.retry_after_s)
 
     async def submit(self, submission: Submission) -> Record:
@@ -157,7 +164,10 @@ class InProcessJobs:
         self._metrics.job(code)
         entry.ended = time.perf_counter()
         entry.expires_s = time.time() + self._results_s
-        asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)
+        entry.expiry = asyncio.get_running_loop().call_later(self._results_s, self._forget, entry.id)
+        self._ended[entry.id] = None
+        if entry.outputs:
+            self._with_results[entry.id] = entry.results_bytes
         self._forget_oldest()
 
     def _entry(self, job_id: str) -> _Entry:
@@ -166,17 +176,21 @@ class InProcessJobs:
         return self._entries[job_id]
 
     def _forget_oldest(self) -> None:
-        """Until the results that are left have room; the newest stays, however large."""
-        kept = sorted((entry.ended, entry.id, entry.results_bytes) for entry in self._entries.values() if entry.outputs)
-        excess = sum(size for *_, size in kept) - self._results_bytes
-        for _, job_id, size in kept[:-1]:
-            if excess <= 0:
-                return
-            self._forget(job_id)
-            excess -= size
+        """Until those that are left, and their results, have room; the newest results stay, however large."""
+        while len(self._ended) > MOST_ENDED:
+            self._forget(next(iter(self._ended)))
+        excess = sum(self._with_results.values()) - self._results_bytes
+        while excess > 0 and len(self._with_results) > 1:
+            oldest = next(iter(self._with_results))
+            excess -= self._with_results[oldest]
+            self._forget(oldest)
 
     def _forget(self, job_id: str) -> None:
+        self._ended.pop(job_id, None)
+        self._with_results.pop(job_id, None)
         entry = self._entries.pop(job_id, None)
+        if entry and entry.expiry:
+            entry.expiry.cancel()
         if entry and entry.key:
             del self._ids[entry.key]
 

@@ -223,6 +223,8 @@ def test_results_are_gone_after_their_time(gateway: Serve, demo: bytes) -> None:
 def test_results_are_bounded_in_bytes(gateway: Serve, demo: bytes) -> None:
     """Together they may be as large as the clips that may wait; the oldest are forgotten first, the newest is kept."""
     client = gateway(max_upload_mb=0.9, job_queue=0)
+    without_results = submit(client, clips.not_a_video()).headers["location"]
+    until(client, without_results, ended)
     paths = []
     for key in ("key 1", "key 2"):
         paths.append(submit(client, demo, key, film="mp4").headers["location"])
@@ -230,7 +232,21 @@ def test_results_are_bounded_in_bytes(gateway: Serve, demo: bytes) -> None:
     assert 450_000 < len(client.get(f"{paths[1]}/film").content) < 900_000
     gone = client.get(f"{paths[0]}/film")
     assert (gone.status_code, gone.json()["code"]) == (404, "job_not_found")
+    assert client.get(without_results).json()["state"] == "failed"
     assert submit(client, demo, "key 1").headers["location"] != paths[0]
+
+
+def test_records_are_bounded_in_number(gateway: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that failed count too, and nothing stays of those that are forgotten, their keys included."""
+    monkeypatch.setattr("service.jobs.inprocess.MOST_ENDED", 2)
+    client = gateway(job_queue=0)
+    paths = []
+    for number in range(4):
+        paths.append(submit(client, clips.not_a_video(), f"key {number}").headers["location"])
+        until(client, paths[-1], ended)
+    assert [client.get(path).status_code for path in paths] == [404, 404, 200, 200]
+    assert submit(client, clips.not_a_video(), "key 3").headers["location"] == paths[3]
+    assert submit(client, clips.not_a_video(), "key 0").headers["location"] not in paths
 
 
 def test_full_queue_is_said_before_the_clip_arrives(gateway: Serve, demo: bytes, long_clip: bytes) -> None:
