@@ -51,7 +51,11 @@ def terminal_without_libraries() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    with open(os.dup(2), "w", buffering=1) as terminal, open(os.devnull, "w") as nowhere, redirect_stderr(terminal):
+    with (
+        open(os.dup(2), "w", buffering=1, errors="backslashreplace") as terminal,
+        open(os.devnull, "w") as nowhere,
+        redirect_stderr(terminal),
+    ):
         os.dup2(nowhere.fileno(), 2)
         try:
             yield

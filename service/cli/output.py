@@ -8,10 +8,10 @@ from service.cli.results import Result, json_line
 
 
 def write(text: str) -> None:
-    """Write and flush. Raises Unwritable where the disk is full or nobody reads any more."""
+    """Write and flush, in UTF-8 whatever the locale. Raises Unwritable where the disk is full or nobody reads any more."""
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails again when it ends
         raise Unwritable(f"standard output: {error.strerror}") from error

@@ -18,6 +18,8 @@ from service.cli.batch import pictures
 from service.cli.clips import find
 from service.cli.exits import Exit, Usage
 from service.cli.main import main
+from service.cli.opening import terminal_without_libraries
+from tests import clips
 from tests.service.conftest import DEMO
 
 
@@ -150,6 +152,23 @@ def test_interrupt_does_not_wait_for_input(
             run.send_signal(number)
             assert run.wait(20) == status
         assert run.stderr.read() == b""
+
+
+def test_answers_are_utf8_under_any_locale(client: httpx.Client, tmp_path: Path) -> None:
+    """As JSON is: names of clips end no run."""
+    (tmp_path / "日本.mp4").write_bytes(clips.not_a_video())
+    command = [sys.executable, "-m", "service", "predict", str(tmp_path), "--url", str(client.base_url)]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, capture_output=True, env=os.environ | plain)
+    assert done.returncode == Exit.REFUSED, done.stderr
+    assert json.loads(done.stdout)["clip"] == f"{tmp_path}/日本.mp4"
+
+
+def test_terminal_takes_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its encoding has no such character, it is written by its number."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with terminal_without_libraries():
+        assert sys.stderr.errors == "backslashreplace"
 
 
 def _lines(out: Path) -> list[dict[str, Any]]:
