@@ -120,8 +120,8 @@ def _look(
     summary="The clip with its strongest relations on the moving face, and the course of the smile below",
     description="Takes the parameters of `/predict`, and refuses what it refuses; also `network=siam`, since a film "
     "shows relations. `top` is how many pairs are drawn; `explain` and `picture` do not change the film. Its pictures "
-    "are shown when the clip shows them, at most 45 a second; their longer side is at most 640 pixels, at least 480. "
-    "There is no sound.",
+    "are shown when the clip shows them, at most 45 a second; their longer side is at most 640 pixels, at least 480, "
+    "the course below them not counted. There is no sound.",
     response_class=StreamingResponse,
     responses={
         200: {
