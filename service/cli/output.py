@@ -8,7 +8,7 @@ from service.cli.results import Result, json_line
 
 
 def write(text: str) -> None:
-    """Write and flush, in UTF-8 whatever the locale. Raises Unwritable where the disk is full or nobody reads any more."""
+    """Write in UTF-8, whatever the locale, and flush. Raises Unwritable where the disk is full or nobody reads more."""
     try:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
